@@ -1,0 +1,54 @@
+"""Errors a person can act on: what happened, where, and what to do about it."""
+
+
+class PhasecastError(Exception):
+    """Base of all errors that phasecast raises on purpose.
+
+    Parameters
+    ----------
+    what
+        The fact, with the offending value.
+    where
+        File, field, frame or socket the fact was found at.
+    remedy
+        What the reader can do.
+    """
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        line = f"{where}: {what}" if where else what
+        super().__init__(f"{line} - {remedy}" if remedy else line)
+
+
+class ProfileError(PhasecastError):
+    """An instrument profile that cannot be used."""
+
+
+class GeometryError(PhasecastError):
+    """A detector geometry that is missing, unreadable or contradicts the profile."""
+
+
+class FrameError(PhasecastError):
+    """One raw frame that cannot be reduced; the scan goes on without it."""
+
+
+class BundleMismatchError(PhasecastError):
+    """A model bundle that does not fit the profile it is used with."""
+
+
+class CaptureError(PhasecastError):
+    """A capture that cannot be read or written."""
+
+
+class ResultFileError(PhasecastError):
+    """A result file that cannot be read, written or repaired."""
+
+
+class WireError(PhasecastError):
+    """A message that cannot be decoded; it is counted and the stream goes on."""
+
+
+class SourceError(PhasecastError):
+    """A source that cannot be opened, such as a missing folder or a malformed URI."""

@@ -1,0 +1,1 @@
+"""Powder diffraction: structures, simulated patterns, networks, calibration, model bundles."""
