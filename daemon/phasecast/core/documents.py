@@ -1,0 +1,45 @@
+"""The documents of a derived run: streams and the columns that every sink can rely on.
+
+A result is a bluesky run. Its start document holds the `ResultHeader` as a dict under ``phasecast`` and the
+raw run's uid under ``raw_run_start``. Three streams follow, always as event pages of numpy columns (n, ...):
+
+``primary``   one row a scored point: ``point_index``, ``revision`` and the header's ``columns``.
+``ledger``    one row a point whose entry changed: `LEDGER_COLUMNS` and the header's ``point_columns``.
+              It is sent after the ``primary`` page of the same turn, so a sink that sees it may commit.
+``defects``   one row a thing that cannot be used or belongs to no point: `DEFECT_COLUMNS`.
+
+The stop document holds the final counters under ``phasecast``.
+"""
+
+PRIMARY = "primary"
+LEDGER = "ledger"
+DEFECTS = "defects"
+
+HEADER_KEY = "phasecast"
+RAW_UID_KEY = "raw_run_start"
+
+LEDGER_COLUMNS: dict[str, str] = {
+    "point_index": "<i8",
+    "state": "|u1",
+    "flags": "<u4",
+    "reason": "<U64",
+    "x_um": "<f8",
+    "y_um": "<f8",
+    "time_s": "<f8",
+    "frame_store": "<U8",
+    "frame_path": "<U256",
+    "frame_offset": "<i8",
+    "frame_number": "<i8",
+    "frame_sha256": "<U64",
+    "capture_segment": "<U64",
+    "capture_offset": "<i8",
+}
+"""Column to dtype. ``capture_*`` name the newest record that was worked off when the page was made."""
+
+DEFECT_COLUMNS: dict[str, str] = {
+    "time_s": "<f8",
+    "channel": "<U32",
+    "reason": "<U64",
+    "detail": "<U256",
+    "frame_number": "<i8",
+}
