@@ -45,6 +45,8 @@ class PointFlag(IntFlag):
     """Frame and position were joined by their order alone."""
     NOT_CLASSIFIED = 32
     """Integrated, but no model applied to it."""
+    NO_POSITION = 64
+    """Nothing says where it was measured."""
 
     def labels(self) -> list[str]:
         """Names of the flags that are set."""

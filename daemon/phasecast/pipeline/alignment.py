@@ -1,0 +1,93 @@
+"""How two clocks that tick for the same points lie against each other.
+
+Frames carry the detector's time (or that of their receipt), positions the time of their event. Only
+differences mean anything: the zero of either clock is arbitrary.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MIN_PAIRS = 6
+_FLOOR_S = 1e-3
+"""Spreads below this are scheduling noise of the two computers, not evidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """The shift of frames against points under which their times agree best.
+
+    Parameters
+    ----------
+    frames
+        Number of frames to leave out before the first point; negative if frames are missing.
+    offset_s
+        Median of frame time minus point time at this shift.
+    spread_s
+        Median absolute deviation of the same.
+    unshifted_spread_s
+        That deviation if nothing is shifted.
+    """
+
+    frames: int
+    offset_s: float
+    spread_s: float
+    unshifted_spread_s: float
+
+    @property
+    def is_evident(self) -> bool:
+        """Whether another shift than zero explains the times much better than zero does."""
+        return self.frames != 0 and self.unshifted_spread_s > 3 * max(self.spread_s, _FLOOR_S)
+
+
+def median_spread(differences_s: NDArray[np.float64]) -> tuple[float, float]:
+    """Return median and median absolute deviation in seconds."""
+    median = float(np.median(differences_s))
+    return median, float(np.median(np.abs(differences_s - median)))
+
+
+def point_period_s(times_s: NDArray[np.float64]) -> float:
+    """Median time between consecutive points in seconds; infinite for fewer than two."""
+    if len(times_s) < 2:
+        return float("inf")
+    return float(np.median(np.diff(np.sort(times_s))))
+
+
+def best_shift(
+    frame_times_s: NDArray[np.float64], point_times_s: NDArray[np.float64], *, max_shift: int = 8
+) -> Shift | None:
+    """Find the shift under which frame and point times run most parallel.
+
+    Parameters
+    ----------
+    frame_times_s, point_times_s
+        Shapes (n,) and (m,), in order of measurement; NaN where a time is unknown.
+    max_shift
+        Largest shift tried in either direction.
+
+    Returns
+    -------
+    The best shift, or None if too few pairs overlap to say anything.
+
+    Notes
+    -----
+    Point periods are never perfectly equal: triggers jitter by milliseconds and the turn at the end of a row
+    takes longer. Differences of rightly paired times do not see that, differences of wrongly paired times do.
+    """
+    candidates: dict[int, tuple[float, float]] = {}
+    for shift in range(-max_shift, max_shift + 1):
+        shifted_frames = frame_times_s[max(shift, 0) :]
+        shifted_points = point_times_s[max(-shift, 0) :]
+        n = min(len(shifted_frames), len(shifted_points))
+        differences = shifted_frames[:n] - shifted_points[:n]
+        differences = differences[np.isfinite(differences)]
+        if len(differences) >= _MIN_PAIRS:
+            # the mean absolute deviation also sees the few long turns that a median would forgive
+            median = float(np.median(differences))
+            candidates[shift] = (median, float(np.mean(np.abs(differences - median))))
+    if 0 not in candidates:
+        return None
+    unshifted = candidates[0][1]
+    frames, (offset, spread) = min(candidates.items(), key=lambda entry: (entry[1][1], abs(entry[0])))
+    return Shift(frames=frames, offset_s=offset, spread_s=spread, unshifted_spread_s=unshifted)

@@ -1,0 +1,169 @@
+"""Do frames and positions really belong together? A map that is shifted in silence is the worst of all outcomes.
+
+Three independent signs are watched: what the detector announced against what the scan announced; the difference of
+frame time and position time, which must stay constant within half a point period; and which shift makes the two
+series of times run parallel. The first sign that breaks makes its row and all later ones doubtful.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from phasecast.pipeline.alignment import best_shift, point_period_s
+
+_PERSISTENT = 3
+"""Points in a row that must deviate: a computer's hiccup passes, a shift stays."""
+_REFERENCE_POINTS = 64
+_LATENCY_ALLOWANCE_S = 0.5
+"""Wires may differ in delay by this much without any doubt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why frames and positions may not belong together.
+
+    Parameters
+    ----------
+    from_index
+        First point in doubt; all later ones are as well.
+    reason
+        One line with what was seen and which rule may resolve it.
+    """
+
+    from_index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTimes:
+    """The times of one joined pair.
+
+    Parameters
+    ----------
+    index
+        Index of the point.
+    frame_s, point_s
+        Frame and position on their own clocks.
+    receipt_gap_s
+        Receipt of the frame minus receipt of the position, both on our clock.
+    by_order
+        Whether the pair was joined by order alone.
+    """
+
+    index: int
+    frame_s: float
+    point_s: float
+    receipt_gap_s: float
+    by_order: bool
+
+
+@dataclass(slots=True)
+class JoinCheck:
+    """Watches the joined pairs of one scan.
+
+    Parameters
+    ----------
+    row_points
+        Points in a row; 0 where there are no rows, then blocks of 16 points are judged.
+    expected_points
+        Points announced by the scan; None if unknown.
+    skip_frames_per_row
+        Declared lead-in.
+    """
+
+    row_points: int
+    expected_points: int | None
+    skip_frames_per_row: int = 0
+    doubt: Doubt | None = None
+    _reference: deque[float] = field(default_factory=lambda: deque(maxlen=_REFERENCE_POINTS))
+    _deviating: list[int] = field(default_factory=list)
+    _block: dict[int, PairTimes] = field(default_factory=dict)
+    _point_times: deque[float] = field(default_factory=lambda: deque(maxlen=_REFERENCE_POINTS))
+
+    @property
+    def _block_points(self) -> int:
+        return self.row_points if self.row_points >= 6 else 16
+
+    def row_start(self, index: int) -> int:
+        """Index of the first point of the row that holds a point."""
+        return index - index % self.row_points if self.row_points else max(0, index - _PERSISTENT)
+
+    def announce_frames(self, expected_frames: int | None, *, by_order: bool) -> None:
+        """Compare what the detector will take with what the scan will measure."""
+        if expected_frames is None or self.expected_points is None or not by_order:
+            return
+        rows = self.expected_points // self.row_points if self.row_points else 0
+        wanted = self.expected_points + rows * self.skip_frames_per_row
+        if expected_frames != wanted:
+            self._raise(
+                0,
+                f"the detector announced {expected_frames} frames for {wanted} expected "
+                f"({self.expected_points} points); declare skip_frames_per_row or align by time",
+            )
+
+    def add(self, pair: PairTimes) -> None:
+        """Judge one more pair; pairs come roughly in order of measurement."""
+        self._point_times.append(pair.point_s)
+        self._watch_difference(pair)
+        if pair.by_order:
+            self._block[pair.index] = pair
+            if len(self._block) >= self._block_points:
+                self._judge_block()
+
+    def finish(self, *, surplus_frames: int, missing_frames: int, by_order: bool) -> None:
+        """Compare the totals once everything has arrived."""
+        if self._block:
+            self._judge_block()
+        if by_order and surplus_frames:
+            self._raise(0, f"{surplus_frames} more frames than positions, joined by order")
+        elif by_order and missing_frames and self.doubt is None:
+            self._raise(0, f"{missing_frames} fewer frames than positions, joined by order")
+
+    def _watch_difference(self, pair: PairTimes) -> None:
+        difference = pair.frame_s - pair.point_s
+        if len(self._reference) < 5:
+            self._reference.append(difference)
+            return
+        half_period = point_period_s(np.array(self._point_times)) / 2
+        deviation = difference - float(np.median(np.array(self._reference)))
+        if abs(deviation) <= half_period:
+            self._reference.append(difference)
+            self._deviating.clear()
+            return
+        self._deviating.append(pair.index)
+        if len(self._deviating) >= _PERSISTENT:
+            points = round(deviation / (2 * half_period))
+            self._raise(
+                self.row_start(min(self._deviating)),
+                f"frame times moved by {deviation * 1e3:+.0f} ms against position times ({points:+d} points) "
+                f"at point {min(self._deviating)}; align by time or skip frames",
+            )
+
+    def _judge_block(self) -> None:
+        pairs = [self._block[index] for index in sorted(self._block)]
+        self._block.clear()
+        frames = np.array([pair.frame_s for pair in pairs])
+        points = np.array([pair.point_s for pair in pairs])
+        first = self.row_start(pairs[0].index)
+        shift = best_shift(frames, points, max_shift=min(8, len(pairs) // 2))
+        if shift is not None and shift.is_evident:
+            self._raise(
+                first,
+                f"frame times fit position times {shift.frames:+d} frames away "
+                f"(spread {shift.spread_s * 1e3:.1f} ms, unshifted {shift.unshifted_spread_s * 1e3:.1f} ms); "
+                "declare skip_frames_per_row or align by time",
+            )
+            return
+        gap = float(np.median([pair.receipt_gap_s for pair in pairs]))
+        period = point_period_s(points)
+        if abs(gap) > period / 2 + _LATENCY_ALLOWANCE_S:
+            self._raise(
+                first,
+                f"frames arrive {gap:+.1f} s from their positions, more than half a point period of {period:.2g} s; "
+                "declare skip_frames_per_row or align by time",
+            )
+
+    def _raise(self, from_index: int, reason: str) -> None:
+        if self.doubt is None or from_index < self.doubt.from_index:
+            self.doubt = Doubt(from_index=from_index, reason=reason)
