@@ -1,0 +1,140 @@
+"""The part of a profile that decides how counts become patterns: detector, geometry, corrections, axis."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from phasecast.profiles.base import ProfilePart
+
+PixelCount = Annotated[float, Field(ge=-100_000, le=100_000)]
+
+
+class Detector(ProfilePart):
+    """The detector and which of its counts may be believed."""
+
+    model: str = Field(
+        min_length=1,
+        description="Name that pyFAI knows the detector by, such as Pilatus100k; it fixes "
+        "shape and pixel size.",
+    )
+    threshold_kev: float | None = Field(
+        default=None, gt=0, description="Energy threshold of the detector in keV; leave out if unknown."
+    )
+    mask_negative: bool = Field(
+        default=True,
+        description="Exclude pixels with negative counts (gaps are -1, bad pixels -2) from every frame.",
+    )
+    count_limit: int = Field(
+        default=2**20 - 1,
+        gt=0,
+        description="Counter limit in counts per pixel; pixels at or above it are excluded and the point is "
+        "flagged saturated.",
+    )
+    mask_file: str | None = Field(
+        default=None,
+        description="Image (any format fabio reads, or .npy) whose non-zero pixels are never "
+        "used; relative to "
+        "the profile.",
+    )
+    flat_file: str | None = Field(
+        default=None,
+        description="Flat field image, relative response of each pixel (no unit); counts are divided by it.",
+    )
+    dark_file: str | None = Field(
+        default=None, description="Dark image in counts per frame; it is subtracted from every frame."
+    )
+
+
+class Geometry(ProfilePart):
+    """Where the detector is; nominal values, over which a .poni file wins."""
+
+    distance_mm: float = Field(
+        gt=0, description="Sample to detector along the detector's normal (pyFAI Distance), in mm."
+    )
+    arm_plane: Literal["horizontal", "vertical"] = Field(
+        description="Plane of the laboratory in which the detector arm turns. No default: with "
+        "a polarised beam "
+        "a wrong plane falsifies intensities by tens of per cent."
+    )
+    arm_tth_deg: float | None = Field(
+        default=None,
+        gt=-180,
+        lt=180,
+        description="Nominal 2theta in degrees of a detector that faces the sample with its "
+        "centre; pyFAI rot1 "
+        "(rot2 if fast_axis_in_arm_plane is false) with this sign.",
+    )
+    beam_centre_px: tuple[PixelCount, PixelCount] | None = Field(
+        default=None,
+        description="Nominal direct beam (x along the fast axis, y along the slow axis) in "
+        "pixels of a detector "
+        "that is perpendicular to the beam; instead of arm_tth_deg.",
+    )
+    fast_axis_in_arm_plane: bool = Field(
+        default=True,
+        description="Whether the fast axis of the image (487 pixels of a PILATUS 100k) lies in "
+        "the arm's plane.",
+    )
+    orientation: Literal[1, 2, 3, 4] = Field(
+        default=3,
+        description="pyFAI (EXIF) orientation of the stored image; 3 is first pixel at bottom right.",
+    )
+    poni_file: str | None = Field(
+        default=None,
+        description="Calibration in pyFAI's .poni format, relative to the profile. It wins over the nominal "
+        "values; more than 2 mm or 1 degree of difference is warned about.",
+    )
+
+    @model_validator(mode="after")
+    def _one_nominal_form(self) -> Self:
+        if self.arm_tth_deg is not None and self.beam_centre_px is not None:
+            raise ValueError("arm_tth_deg and beam_centre_px exclude each other: keep one")
+        return self
+
+    @property
+    def fast_axis_horizontal(self) -> bool:
+        """Whether the fast axis of the image lies in the laboratory's horizontal plane."""
+        return (self.arm_plane == "horizontal") == self.fast_axis_in_arm_plane
+
+
+class Corrections(ProfilePart):
+    """How pixels are weighted and shared between bins."""
+
+    pixel_splitting: Literal["no", "bbox", "full"] = Field(
+        default="bbox", description="How a pixel is shared between bins, in pyFAI's words."
+    )
+    solid_angle: bool = Field(
+        default=True,
+        description="Divide by the solid angle of each pixel relative to one at the normal's foot.",
+    )
+    polarisation: bool = Field(default=True, description="Divide by the polarisation factor of each pixel.")
+    polarisation_factor: float = Field(
+        default=0.99,
+        ge=-1,
+        le=1,
+        description="Degree of linear polarisation of the beam in the horizontal plane of the laboratory, "
+        "from 1 (all horizontal) to -1 (all vertical), no unit.",
+    )
+
+
+class PatternAxis(ProfilePart):
+    """The 2theta axis that patterns are kept on: equal bins, finer than a classifier needs."""
+
+    tth_min_deg: float = Field(
+        default=10.0, ge=0, lt=180, description="Lower edge of the first bin in degrees."
+    )
+    tth_max_deg: float = Field(
+        default=40.0, gt=0, le=180, description="Upper edge of the last bin in degrees."
+    )
+    bins: int = Field(default=600, ge=2, le=20_000, description="Number of equal bins.")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.tth_max_deg <= self.tth_min_deg:
+            raise ValueError(f"tth_max_deg {self.tth_max_deg} must be above tth_min_deg {self.tth_min_deg}")
+        return self
+
+    @property
+    def step_deg(self) -> float:
+        """Width of a bin."""
+        return (self.tth_max_deg - self.tth_min_deg) / self.bins

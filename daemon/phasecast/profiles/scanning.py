@@ -1,0 +1,134 @@
+"""The part of a profile that decides which frame belongs to which point of the sample."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from phasecast.profiles.base import ProfilePart
+
+
+def _one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if groups != 1:
+        raise ValueError(f"must have exactly one group in parentheses, found {groups}")
+    return pattern
+
+
+GroupRegex = Annotated[str, AfterValidator(_one_group)]
+
+
+class PositionAxis(ProfilePart):
+    """One axis of the sample, read from a field of the bluesky events."""
+
+    field: str = Field(min_length=1, description="Name of the event field that holds the motor's readback.")
+    factor_to_um: float = Field(
+        default=1000.0, gt=0, description="What a readback is multiplied with to give um; 1000 for mm."
+    )
+    sign: Literal[-1, 1] = Field(
+        default=1,
+        description="-1 where the motor moves the sample: a stage that goes up lets the beam "
+        "go down on the sample.",
+    )
+
+
+class Positions(ProfilePart):
+    """Sample coordinates in um, x to the right and y up as the beam sees the sample."""
+
+    horizontal: PositionAxis = Field(description="Event field of the sample's x.")
+    vertical: PositionAxis = Field(description="Event field of the sample's y.")
+
+
+class Monitors(ProfilePart):
+    """Event fields that patterns are normalised with; all may be left out."""
+
+    i0_field: str | None = Field(
+        default=None, description="Event field with the incident flux monitor, in counts per exposure."
+    )
+    transmission_field: str | None = Field(
+        default=None, description="Event field with the sample's transmission, from 0 to 1."
+    )
+
+
+class Join(ProfilePart):
+    """How frames find their scan points."""
+
+    key: tuple[Literal["counter", "datum", "time", "order"], ...] = Field(
+        default=("counter", "datum", "time", "order"),
+        min_length=1,
+        description="Ways to join, the first that both wires offer is used: the detector's "
+        "image number in the "
+        "event, the datum or file the event names, the hardware timestamp, the order of arrival.",
+    )
+    counter_field: str | None = Field(
+        default=None,
+        description="Event field with the detector's own image number; leave out if there is none.",
+    )
+    skip_frames_per_row: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Lead-in frames at the start of every row that belong to no point.",
+    )
+    align: Literal["order", "time"] = Field(
+        default="order",
+        description="Where no name joins: pair the frames of a row in order, or by nearest "
+        "time (median removed).",
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.key)) != len(self.key):
+            raise ValueError("each way to join may be named once")
+        return self
+
+
+class HeaderAxis(ProfilePart):
+    """One axis of the sample, read from the text header of a frame file."""
+
+    regex: GroupRegex = Field(
+        description="Regular expression whose one group is the number in the header's text, such as "
+        r"'Map_horizontal\s+(\S+)'."
+    )
+    factor_to_um: float = Field(
+        default=1000.0, gt=0, description="What the number is multiplied with to give um; 1000 for mm."
+    )
+    sign: Literal[-1, 1] = Field(default=1, description="-1 where the motor moves the sample, not the beam.")
+
+
+class FrameFiles(ProfilePart):
+    """How frames that arrive as files are recognised, numbered and placed."""
+
+    patterns: tuple[str, ...] = Field(
+        default=("*.cbf", "*.tif", "*.tiff", "*.edf"),
+        min_length=1,
+        description="Shell patterns of the files that are frames; compressed ones (.gz) are "
+        "named explicitly.",
+    )
+    number_regex: GroupRegex = Field(
+        default=r"(\d+)\.[A-Za-z.]+$",
+        description="Regular expression whose one group is the frame's number in the file name.",
+    )
+    position_from: Literal["none", "header", "documents"] = Field(
+        default="documents",
+        description="Where positions come from: nowhere (frames are ordered by number), the "
+        "frame's own header, "
+        "or bluesky documents.",
+    )
+    header_horizontal: HeaderAxis | None = Field(
+        default=None, description="Sample x in the header; needed with position_from = 'header'."
+    )
+    header_vertical: HeaderAxis | None = Field(
+        default=None, description="Sample y in the header; needed with position_from = 'header'."
+    )
+
+    @model_validator(mode="after")
+    def _header_axes(self) -> Self:
+        if self.position_from == "header" and (
+            self.header_horizontal is None or self.header_vertical is None
+        ):
+            raise ValueError("position_from = 'header' needs header_horizontal and header_vertical")
+        return self
