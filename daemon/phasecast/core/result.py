@@ -151,9 +151,7 @@ class ResultHeader:
         fields["snaking"] = tuple(fields["snaking"])
         fields["tth_deg"] = tuple(fields["tth_deg"])
         for name in ("columns", "point_columns"):
-            fields[name] = tuple(
-                ColumnSpec(**{**column, "shape": tuple(column["shape"])}) for column in fields[name]
-            )
+            fields[name] = tuple(ColumnSpec(**{**column, "shape": tuple(column["shape"])}) for column in fields[name])
         fields["classes"] = tuple(
             PhaseClass(**{**phase, "reference_lines": tuple(map(tuple, phase["reference_lines"]))})
             for phase in fields["classes"]

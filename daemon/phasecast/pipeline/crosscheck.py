@@ -6,6 +6,7 @@ series of times run parallel. The first sign that breaks makes its row and all l
 """
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -111,14 +112,33 @@ class JoinCheck:
             if len(self._block) >= self._block_points:
                 self._judge_block()
 
-    def finish(self, *, surplus_frames: int, missing_frames: int, by_order: bool) -> None:
-        """Compare the totals once everything has arrived."""
+    def finish(
+        self, *, surplus_frames: int, measured_points: int, frames_taken: Collection[int], by_order: bool
+    ) -> None:
+        """Compare the totals once everything has arrived.
+
+        Parameters
+        ----------
+        surplus_frames
+            Frames left without a position.
+        measured_points
+            Positions that arrived.
+        frames_taken
+            Frames the detector took, by its own numbers and by its announcement: frames that were lost on the way
+            to us leave gaps in the numbers and shift nothing, so one of the two must equal the positions.
+        by_order
+            Whether frames were joined by their order.
+        """
         if self._block:
             self._judge_block()
-        if by_order and surplus_frames:
+        if not by_order:
+            return
+        rows = measured_points // self.row_points if self.row_points else 0
+        wanted = measured_points + rows * self.skip_frames_per_row
+        if surplus_frames:
             self._raise(0, f"{surplus_frames} more frames than positions, joined by order")
-        elif by_order and missing_frames and self.doubt is None:
-            self._raise(0, f"{missing_frames} fewer frames than positions, joined by order")
+        elif wanted not in frames_taken and self.doubt is None:
+            self._raise(0, f"{max(frames_taken, default=0)} frames for {wanted} expected, joined by order")
 
     def _watch_difference(self, pair: PairTimes) -> None:
         difference = pair.frame_s - pair.point_s
@@ -160,7 +180,7 @@ class JoinCheck:
         if abs(gap) > period / 2 + _LATENCY_ALLOWANCE_S:
             self._raise(
                 first,
-                f"frames arrive {gap:+.1f} s from their positions, more than half a point period of {period:.2g} s; "
+                f"frames arrive {gap:+.1f} s from their positions, over half a point period ({period:.2g} s); "
                 "declare skip_frames_per_row or align by time",
             )
 

@@ -120,6 +120,11 @@ class Joiner:
         """Frames left out by the declared rule."""
         return self._lead_in
 
+    @property
+    def frames_taken(self) -> int:
+        """Frames the detector took, by its own numbers: those lost on the way are counted by their gaps."""
+        return sum(order.highest + 1 for order in self._series.values())
+
     def announce_series(self, series: str) -> None:
         """Declare that a series counts its frames from 0, as armed detectors do."""
         if series not in self._series:

@@ -1,0 +1,314 @@
+"""The scan desk: which scan a series, a frame or a position belongs to, and when a scan is over."""
+
+import logging
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from phasecast.core.frame import Frame, FrameReference
+from phasecast.core.record import CapturePosition, RawRecord
+from phasecast.core.scan import (
+    Defect,
+    Message,
+    PointMeasured,
+    ScanStart,
+    ScanStop,
+    ScanUid,
+    SeriesEnd,
+    SeriesStart,
+)
+from phasecast.pipeline.emitter import DerivedRun, ExitStatus
+from phasecast.pipeline.fold import FoldRules, Outcome, ScanFold
+from phasecast.pipeline.join import FrameTicket
+
+logger = logging.getLogger(__name__)
+
+_ADOPT_WITHIN_S = 5.0
+"""A series armed this long before a scan may still be that scan's: the two wires differ in delay."""
+_PARKED_FRAMES = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskRules:
+    """When a scan is over.
+
+    Parameters
+    ----------
+    grace_s
+        After the stop, wait this long without news for frames and positions still under way.
+    linger_s
+        After the last expected thing, wait this long for surplus.
+    idle_s
+        Without a stop, a scan that is silent for this long is declared over.
+    expected_points
+        Points of scans that have no documents; None if unknown.
+    """
+
+    grace_s: float = 10.0
+    linger_s: float = 0.5
+    idle_s: float = 900.0
+    expected_points: int | None = None
+
+
+@dataclass(slots=True)
+class _OpenScan:
+    fold: ScanFold
+    run: DerivedRun
+    newest_s: float
+    status: ExitStatus = "success"
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _ParkedSeries:
+    since_s: float
+    start: SeriesStart | None = None
+    ended: bool = False
+    frames: deque[tuple[FrameTicket, Outcome] | Defect] = field(default_factory=lambda: deque(maxlen=_PARKED_FRAMES))
+
+
+def ticket_of(frame: Frame) -> FrameTicket:
+    """Return all of a frame that the join needs."""
+    return FrameTicket(
+        frame_id=frame.frame_id,
+        series=frame.series,
+        number=frame.number,
+        keys=frame.keys,
+        received_s=frame.received_s,
+        hardware_s=frame.hardware_s,
+        reference=frame.reference,
+    )
+
+
+def reference_key(reference: FrameReference) -> tuple[str, int]:
+    """Identity of a frame's bytes, for recognising results that a file holds already."""
+    return reference.path, reference.offset
+
+
+class ScanDesk:
+    """Routes messages to the scans they belong to, opens and closes scans.
+
+    Parameters
+    ----------
+    fold_rules, desk_rules
+        What the profile and the command line declare.
+    open_run
+        Makes the derived run of a scan that starts, given the place of its first record; None for scans whose
+        result is finished already.
+    """
+
+    def __init__(
+        self,
+        *,
+        fold_rules: FoldRules,
+        desk_rules: DeskRules,
+        open_run: Callable[[ScanStart, CapturePosition], DerivedRun | None],
+    ) -> None:
+        self._fold_rules = fold_rules
+        self._rules = desk_rules
+        self._open_run = open_run
+        self._open: dict[ScanUid, _OpenScan] = {}
+        self._ignored: set[ScanUid] = set()
+        self._series_scan: dict[str, ScanUid] = {}
+        self._armed: set[str] = set()
+        self._parked: dict[str, _ParkedSeries] = {}
+        self.counters: Counter[str] = Counter()
+        self.finished: list[tuple[ScanUid, Mapping[str, object]]] = []
+
+    @property
+    def open_folds(self) -> list[ScanFold]:
+        """Folds of the scans that are not closed yet, oldest first."""
+        return [scan.fold for scan in self._open.values()]
+
+    def take(self, message: Message, outcome: Outcome, record: RawRecord) -> None:
+        """Route one message; `outcome` is what the stage made of it if it is a frame."""
+        match message:
+            case ScanStart():
+                self._start(message, record)
+            case PointMeasured(uid=uid) | ScanStop(uid=uid):
+                self._take_for_scan(uid, message, record.received_s)
+            case SeriesStart() | SeriesEnd():
+                self._take_series(message)
+            case Frame():
+                self._take_frame(message, outcome, record)
+            case Defect():
+                self._take_defect(message)
+
+    def emit(self, position: CapturePosition | None) -> list[float]:
+        """Publish what changed in every open scan; return when each scored point was received, POSIX s."""
+        received: list[float] = []
+        for scan in self._open.values():
+            turn = scan.fold.take_turn()
+            if turn:
+                scan.run.emit(turn, scan.fold, position)
+                received += [point.received_s for point in turn.scored]
+        return received
+
+    def close_due(self, now_s: float, position: CapturePosition | None) -> None:
+        """Close the scans that are over at `now_s`."""
+        for uid, scan in list(self._open.items()):
+            quiet_s = now_s - scan.newest_s
+            fold = scan.fold
+            expected = self._rules.expected_points
+            if fold.rules.frames_place_themselves and expected is not None and fold.measured_points >= expected:
+                self._close(uid, now_s, position)
+            elif fold.stop is None:
+                if quiet_s > self._rules.idle_s:
+                    if not fold.rules.frames_place_themselves:
+                        scan.status, scan.reason = "fail", f"no stop document; silent for {quiet_s:.0f} s"
+                    self._close(uid, now_s, position)
+            elif quiet_s > (self._rules.linger_s if fold.is_complete else self._rules.grace_s):
+                self._close(uid, now_s, position)
+
+    def close_all(self, now_s: float, position: CapturePosition | None) -> None:
+        """Close every scan now, because nothing more will come."""
+        for uid in list(self._open):
+            scan = self._open[uid]
+            if scan.fold.stop is None and not scan.fold.rules.frames_place_themselves:
+                scan.status, scan.reason = "fail", "the stream ended before the scan's stop document"
+            self._close(uid, now_s, position)
+
+    def _start(self, start: ScanStart, record: RawRecord) -> None:
+        if start.uid in self._open:
+            self.counters["duplicate_starts"] += 1
+            return
+        for scan in self._open.values():
+            if scan.fold.stop is None:
+                logger.warning("scan %s starts before scan %s has stopped", start.uid, scan.fold.start.uid)
+                scan.status, scan.reason = "fail", "the next scan started before this one's stop document"
+                scan.fold.set_stop(
+                    ScanStop(uid=scan.fold.start.uid, time_s=start.time_s, exit_status="fail", measured_points=None)
+                )
+        run = self._open_run(start, record.position)
+        if run is None:
+            self._ignored.add(start.uid)
+            return
+        self._open[start.uid] = _OpenScan(ScanFold(start, self._fold_rules), run, record.received_s)
+        run.start()
+        for series in list(self._parked):
+            parked = self._parked[series]
+            if not parked.ended or record.received_s - parked.since_s <= _ADOPT_WITHIN_S:
+                self._adopt(series, start.uid)
+
+    def _adopt(self, series: str, uid: ScanUid) -> None:
+        parked = self._parked.pop(series)
+        self._series_scan[series] = uid
+        fold = self._open[uid].fold
+        if parked.start is not None:
+            fold.add_series(parked.start)
+        for entry in parked.frames:
+            if isinstance(entry, Defect):
+                fold.add_defect(entry)
+            else:
+                fold.add_frame(*entry)
+
+    def _take_for_scan(self, uid: ScanUid, message: PointMeasured | ScanStop, received_s: float) -> None:
+        scan = self._open.get(uid)
+        if scan is None:
+            if uid not in self._ignored:
+                self.counters["documents_without_scan"] += 1
+            return
+        scan.newest_s = max(scan.newest_s, received_s)
+        if isinstance(message, PointMeasured):
+            scan.fold.add_point(message)
+        else:
+            scan.fold.set_stop(message)
+            if message.exit_status != "success":
+                scan.status = "abort" if message.exit_status == "abort" else "fail"
+                scan.reason = f"the scan ended with {message.exit_status}"
+
+    def _scan_of(self, series: str) -> _OpenScan | None:
+        uid = self._series_scan.get(series)
+        if uid is not None and uid not in self._open and series not in self._armed:
+            uid = None  # files of one name may belong to the next scan; an armed series never does
+        if uid is None:
+            uid = next((uid for uid, scan in reversed(self._open.items()) if scan.fold.stop is None), None)
+            if uid is None:
+                uid = next((uid for uid in reversed(self._open) if uid not in self._series_scan.values()), None)
+            if uid is None:
+                return None
+            self._series_scan[series] = uid
+        return self._open.get(uid)
+
+    def _take_series(self, message: SeriesStart | SeriesEnd) -> None:
+        if isinstance(message, SeriesStart):
+            self._armed.add(message.series)
+        scan = self._scan_of(message.series) if isinstance(message, SeriesStart) else None
+        if scan is not None and isinstance(message, SeriesStart):
+            scan.fold.add_series(message)
+        elif isinstance(message, SeriesStart):
+            self._park(message.series, message.received_s).start = message
+        elif message.series in self._parked:
+            self._parked[message.series].ended = True
+
+    def _take_frame(self, frame: Frame, outcome: Outcome, record: RawRecord) -> None:
+        if self._fold_rules.frames_place_themselves:
+            self._open_implicit(frame, record)
+        ticket = ticket_of(frame)
+        scan = self._scan_of(frame.series)
+        if scan is not None:
+            scan.newest_s = max(scan.newest_s, frame.received_s)
+            scan.fold.add_frame(ticket, outcome, position_um=frame.position_um, scalars=frame.scalars)
+        elif frame.series not in self._armed or frame.series not in self._series_scan:
+            self._park(frame.series, frame.received_s).frames.append((ticket, outcome))
+            self.counters["frames_parked"] += 1
+        else:
+            self.counters["frames_after_close"] += 1
+            logger.warning("frame %s came after its scan was closed", frame.frame_id)
+
+    def _take_defect(self, defect: Defect) -> None:
+        series = defect.frame_id.rpartition("/")[0] if defect.frame_id else ""
+        scan = self._scan_of(series) if series else None
+        if scan is None:
+            scan = next(reversed(self._open.values()), None)
+        if scan is not None:
+            scan.newest_s = max(scan.newest_s, defect.received_s)
+            scan.fold.add_defect(defect)
+        elif series:
+            self._park(series, defect.received_s).frames.append(defect)
+        logger.warning("%s: %s", defect.channel, defect.detail)
+        self.counters[defect.reason.replace(" ", "_")] += 1
+
+    def _park(self, series: str, since_s: float) -> _ParkedSeries:
+        return self._parked.setdefault(series, _ParkedSeries(since_s))
+
+    def _open_implicit(self, frame: Frame, record: RawRecord) -> None:
+        if self._open:
+            return
+        # the same first frame gives the same uid, so a restarted daemon finds the file it had begun
+        uid = ScanUid(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{position.segment}:{position.offset}:{frame.frame_id}")))
+        self._start(
+            ScanStart(
+                uid=uid,
+                scan_id=0,
+                time_s=frame.received_s,
+                plan_name="files",
+                axes=(),
+                shape=None,
+                snaking=(),
+                expected_points=self._rules.expected_points,
+                metadata={"series": frame.series},
+            ),
+            record,
+        )
+        self._series_scan[frame.series] = uid
+
+    def _close(self, uid: ScanUid, now_s: float, position: CapturePosition | None) -> None:
+        scan = self._open[uid]
+        fold = scan.fold
+        fold.close(now_s=now_s)
+        turn = fold.take_turn()
+        if turn:
+            scan.run.emit(turn, fold, position)
+        counters: dict[str, object] = {
+            "ledger": fold.ledger.sums(),
+            "flags": fold.ledger.flag_sums(),
+            "reasons": fold.ledger.reason_sums(),
+            "counters": dict(fold.counters),
+            "doubt": fold.doubt.reason if fold.doubt else "",
+        }
+        scan.run.stop(exit_status=scan.status, reason=scan.reason, counters=counters)
+        del self._open[uid]
+        self._ignored.add(uid)
+        self.finished.append((uid, counters))

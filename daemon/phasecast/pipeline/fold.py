@@ -1,0 +1,317 @@
+"""The fold: everything that is known of one scan, brought together in whatever order it arrives."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from phasecast.core.frame import FrameId
+from phasecast.core.ledger import PointFlag, PointState
+from phasecast.core.protocols import Reduced, Rejection
+from phasecast.core.scan import Defect, PointMeasured, ScanStart, ScanStop, SeriesStart
+from phasecast.pipeline.crosscheck import Doubt, JoinCheck, PairTimes
+from phasecast.pipeline.join import FrameTicket, Joiner, JoinRule, Match
+from phasecast.pipeline.ledger import Ledger
+from phasecast.pipeline.points import PointTable
+
+Outcome = Reduced | Rejection | None
+"""What became of a frame; None for a frame whose result is in the file already (after a restart)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldRules:
+    """What a profile declares about points.
+
+    Parameters
+    ----------
+    join
+        How frames find their points.
+    place
+        Measured position (event field to value) to sample coordinates (x_um, y_um); NaN where unknown.
+    scalar_fields
+        Name of a scalar column to the event field it comes from.
+    frames_place_themselves
+        Whether there are no events at all and every frame is a point of its own.
+    """
+
+    join: JoinRule
+    place: Callable[[Mapping[str, float]], tuple[float, float]]
+    scalar_fields: Mapping[str, str] = field(default_factory=dict)
+    frames_place_themselves: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """One point that got its result.
+
+    Parameters
+    ----------
+    index
+        Index of the point.
+    revision
+        0 for the first result of a point.
+    reduced
+        Its columns.
+    received_s
+        POSIX time at which the later of its frame and its position reached this process.
+    """
+
+    index: int
+    revision: int
+    reduced: Reduced
+    received_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one turn of the loop changed.
+
+    Parameters
+    ----------
+    scored
+        Points that got a result.
+    changed
+        Points whose ledger entry changed.
+    defects
+        Things that cannot be used, or that belong to no point.
+    """
+
+    scored: list[Scored]
+    changed: list[int]
+    defects: list[Defect]
+
+    def __bool__(self) -> bool:
+        return bool(self.scored or self.changed or self.defects)
+
+
+class ScanFold:
+    """The state of one scan. Idempotent by frame and point identity, free of order, O(1) a point.
+
+    Parameters
+    ----------
+    start
+        The scan.
+    rules
+        What the profile declares.
+    """
+
+    def __init__(self, start: ScanStart, rules: FoldRules) -> None:
+        self.start = start
+        self.rules = rules
+        points = start.expected_points or 0
+        row_points = start.shape[-1] if start.shape else 0
+        self.ledger = Ledger(points)
+        self.points = PointTable(points, tuple(rules.scalar_fields))
+        self.counters: Counter[str] = Counter()
+        self.stop: ScanStop | None = None
+        self._joiner = Joiner(rule=rules.join, row_points=row_points)
+        self._check = JoinCheck(
+            row_points=row_points,
+            expected_points=start.expected_points,
+            skip_frames_per_row=rules.join.skip_frames_per_row,
+        )
+        self._by_order = False
+        self._announced: list[int | None] = []
+        self._outcomes: dict[FrameId, Outcome] = {}
+        self._frame_ids: set[FrameId] = set()
+        self._point_indices: set[int] = set()
+        self._waiting: dict[int, PointMeasured] = {}
+        self._revisions: Counter[int] = Counter()
+        self._scored: list[Scored] = []
+        self._defects: list[Defect] = []
+        self._doubted: Doubt | None = None
+        self._newest_s = start.time_s
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """The first sign that frames and positions do not belong together; None while all agree."""
+        return self._check.doubt
+
+    @property
+    def measured_points(self) -> int:
+        """Positions received so far."""
+        return len(self._point_indices)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the scan has stopped and every measured point has its outcome."""
+        if self.stop is None or self._joiner.unmatched_points:
+            return False
+        measured = self.stop.measured_points
+        return measured is None or self.measured_points >= measured
+
+    def add_series(self, series: SeriesStart) -> None:
+        """Take the announcement of a detector series."""
+        self._joiner.announce_series(series.series)
+        self._announced.append(series.expected_frames)
+        self._compare_announcements()
+
+    def add_point(self, point: PointMeasured) -> None:
+        """Take a position; a second one for the same point is counted as duplicate."""
+        if point.index in self._point_indices:
+            self.counters["duplicate_positions"] += 1
+            return
+        self._newest_s = max(self._newest_s, point.received_s)
+        self._point_indices.add(point.index)
+        self._waiting[point.index] = point
+        x_um, y_um = self.rules.place(point.position)
+        self.points.set_place(point.index, x_um, y_um, point.time_s)
+        fields = self.rules.scalar_fields
+        self.points.set_scalars(
+            point.index,
+            {name: point.scalars[field] for name, field in fields.items() if field in point.scalars},
+        )
+        flags = PointFlag.NONE if x_um == x_um and y_um == y_um else PointFlag.NO_POSITION
+        incident = point.scalars.get(fields["i0"], 0.0) if "i0" in fields else 0.0
+        flags |= PointFlag.NONE if incident > 0 else PointFlag.NOT_NORMALISED
+        self.ledger.set_state(point.index, PointState.RECEIVED, "waits for its frame")
+        self.ledger.add_flags([point.index], flags)
+        if (not point.frame_keys and not self.rules.join.use_keys) or not point.frame_keys:
+            self._by_order = self.rules.join.align == "order"
+        self._compare_announcements()
+        self._apply(self._joiner.add_point(point))
+
+    def add_frame(
+        self,
+        ticket: FrameTicket,
+        outcome: Outcome,
+        *,
+        position_um: Mapping[str, float] | None = None,
+        scalars: Mapping[str, float] | None = None,
+    ) -> None:
+        """Take what became of a frame; a second frame of the same identity is counted as duplicate."""
+        if ticket.frame_id in self._frame_ids:
+            self.counters["duplicate_frames"] += 1
+            return
+        self._frame_ids.add(ticket.frame_id)
+        self._outcomes[ticket.frame_id] = outcome
+        if self.rules.frames_place_themselves:
+            index = len(self._point_indices)
+            point = PointMeasured(
+                uid=self.start.uid,
+                index=index,
+                time_s=ticket.time_s,
+                received_s=ticket.received_s,
+                position=position_um or {},
+                scalars=scalars or {},
+                frame_keys=ticket.keys[:1],
+            )
+            self._joiner.add_frame(ticket)
+            self.add_point(point)
+            return
+        self._apply(self._joiner.add_frame(ticket))
+
+    def add_defect(self, defect: Defect) -> None:
+        """Take something that cannot be used; if it was a frame, its point is rejected."""
+        self.counters[defect.reason.replace(" ", "_")] += 1
+        self._defects.append(defect)
+        if defect.frame_id is not None and defect.number is not None:
+            ticket = FrameTicket(
+                frame_id=defect.frame_id,
+                series=defect.frame_id.rpartition("/")[0],
+                number=defect.number,
+                keys=defect.frame_keys,
+                received_s=defect.received_s,
+                hardware_s=defect.hardware_s,
+                reference=defect.reference,
+            )
+            self.add_frame(ticket, Rejection(reason=defect.reason, detail=defect.detail))
+
+    def set_stop(self, stop: ScanStop) -> None:
+        """Take the end of the scan; later frames and positions are still welcome."""
+        self.stop = stop
+
+    def close(self, *, now_s: float) -> None:
+        """Give every point a final state and count what belongs to no point."""
+        self._apply(self._joiner.finish())
+        surplus = self._joiner.unmatched_frames
+        missing = self._joiner.unmatched_points
+        for index in missing:
+            self.ledger.set_state(index, PointState.LOST_UPSTREAM, "no frame for this position")
+        self._check.finish(
+            surplus_frames=len(surplus),
+            measured_points=self.measured_points,
+            frames_taken={self._joiner.frames_taken, sum(frames or 0 for frames in self._announced)},
+            by_order=self._by_order,
+        )
+        for ticket in surplus:
+            self._defects.append(
+                Defect(
+                    reason="surplus frame",
+                    detail=f"frame {ticket.frame_id} belongs to no position",
+                    channel="join",
+                    received_s=now_s,
+                    frame_id=ticket.frame_id,
+                    number=ticket.number,
+                    reference=ticket.reference,
+                )
+            )
+            self._outcomes.pop(ticket.frame_id, None)
+        self.counters["surplus_frames"] += len(surplus)
+        if self._joiner.lead_in_frames:
+            self.counters["lead_in_frames"] = self._joiner.lead_in_frames
+        for pending in np.flatnonzero(self.ledger.states == PointState.PENDING).tolist():
+            self.ledger.set_state(pending, PointState.NOT_MEASURED, "the scan ended before it")
+        self._spread_doubt()
+
+    def take_turn(self) -> Turn:
+        """Return and forget what changed since the last call."""
+        self._spread_doubt()
+        turn = Turn(scored=self._scored, changed=self.ledger.take_changed(), defects=self._defects)
+        self._scored, self._defects = [], []
+        return turn
+
+    def _compare_announcements(self) -> None:
+        if self._by_order and self._announced and None not in self._announced:
+            self._check.announce_frames(sum(frames or 0 for frames in self._announced), by_order=True)
+
+    def _apply(self, matches: list[Match]) -> None:
+        for match in matches:
+            self._settle(match)
+
+    def _settle(self, match: Match) -> None:
+        index, ticket = match.index, match.ticket
+        outcome = self._outcomes.pop(ticket.frame_id)
+        point = self._waiting.pop(index)
+        self.points.set_frame(index, ticket.reference)
+        flags = PointFlag.JOINED_BY_ORDER if match.how == "order" else PointFlag.NONE
+        if isinstance(outcome, Rejection):
+            self.ledger.set_state(index, PointState.REJECTED, outcome.reason)
+        else:
+            self.ledger.set_state(index, PointState.DONE)
+            if outcome is not None:
+                flags |= outcome.flags
+                revision = self._revisions[index]
+                self._revisions[index] += 1
+                received_s = max(ticket.received_s, point.received_s)
+                self._scored.append(Scored(index=index, revision=revision, reduced=outcome, received_s=received_s))
+        self.ledger.add_flags([index], flags)
+        self._flag_if_doubted(index)
+        if not self.rules.frames_place_themselves:
+            self._check.add(
+                PairTimes(
+                    index=index,
+                    frame_s=ticket.time_s,
+                    point_s=point.time_s,
+                    receipt_gap_s=ticket.received_s - point.received_s,
+                    by_order=match.how == "order",
+                )
+            )
+
+    def _spread_doubt(self) -> None:
+        doubt = self._check.doubt
+        if doubt is None or doubt is self._doubted:
+            return
+        self._doubted = doubt
+        self.counters["position_doubts"] += 1
+        self._defects.append(
+            Defect(reason="position doubtful", detail=doubt.reason, channel="join", received_s=self._newest_s)
+        )
+        states = self.ledger.states[doubt.from_index :]
+        arrived = np.flatnonzero((states != PointState.PENDING) & (states != PointState.NOT_MEASURED))
+        self.ledger.add_flags((index + doubt.from_index for index in arrived.tolist()), PointFlag.POSITION_DOUBTFUL)
+
+    def _flag_if_doubted(self, index: int) -> None:
+        if self._doubted is not None and index >= self._doubted.from_index:
+            self.ledger.add_flags([index], PointFlag.POSITION_DOUBTFUL)
