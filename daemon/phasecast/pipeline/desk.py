@@ -277,7 +277,9 @@ class ScanDesk:
         if self._open:
             return
         # the same first frame gives the same uid, so a restarted daemon finds the file it had begun
-        uid = ScanUid(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{position.segment}:{position.offset}:{frame.frame_id}")))
+        uid = ScanUid(
+            str(uuid.uuid5(uuid.NAMESPACE_URL, f"{record.position.segment}:{record.position.offset}:{frame.frame_id}"))
+        )
         self._start(
             ScanStart(
                 uid=uid,
