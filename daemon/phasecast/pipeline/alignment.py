@@ -91,3 +91,38 @@ def best_shift(
     unshifted = candidates[0][1]
     frames, (offset, spread) = min(candidates.items(), key=lambda entry: (entry[1][1], abs(entry[0])))
     return Shift(frames=frames, offset_s=offset, spread_s=spread, unshifted_spread_s=unshifted)
+
+
+def consensus_offset(
+    frame_times_s: NDArray[np.float64], point_times_s: NDArray[np.float64], *, max_shift: int = 8
+) -> float:
+    """Find the offset of two clocks although frames may be missing or too many.
+
+    Parameters
+    ----------
+    frame_times_s, point_times_s
+        Shapes (n,) and (m,), sorted; n and m at least 1.
+    max_shift
+        Largest difference of the places of a frame and a point that may belong together.
+
+    Returns
+    -------
+    Frame time minus point time in seconds, under which most points have a frame within a tenth of a period.
+    Where periods are too regular to tell, the offset of the smallest shift.
+    """
+    tolerance_s = 0.1 * min(point_period_s(point_times_s), 1e3)
+    best_score, best_offset = -1.0, float(frame_times_s[0] - point_times_s[0])
+    for shift in sorted(range(-max_shift, max_shift + 1), key=abs):
+        places = np.arange(len(point_times_s))
+        places = places[(places + shift >= 0) & (places + shift < len(frame_times_s))]
+        for offset in frame_times_s[places + shift] - point_times_s[places]:
+            wanted = point_times_s + offset
+            right = np.clip(np.searchsorted(frame_times_s, wanted), 1, max(len(frame_times_s) - 1, 1))
+            right = np.minimum(right, len(frame_times_s) - 1)
+            nearest = np.minimum(
+                np.abs(frame_times_s[right] - wanted), np.abs(frame_times_s[np.maximum(right - 1, 0)] - wanted)
+            )
+            score = float(np.sum(np.clip(1 - (nearest / tolerance_s) ** 2, 0, None)))
+            if score > best_score + 0.5:
+                best_score, best_offset = score, float(offset)
+    return best_offset

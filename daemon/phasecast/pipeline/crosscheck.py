@@ -79,7 +79,8 @@ class JoinCheck:
     doubt: Doubt | None = None
     _reference: deque[float] = field(default_factory=lambda: deque(maxlen=_REFERENCE_POINTS))
     _deviating: list[int] = field(default_factory=list)
-    _block: dict[int, PairTimes] = field(default_factory=dict)
+    _window: dict[int, PairTimes] = field(default_factory=dict)
+    _unjudged: int = 0
     _point_times: deque[float] = field(default_factory=lambda: deque(maxlen=_REFERENCE_POINTS))
 
     @property
@@ -108,9 +109,10 @@ class JoinCheck:
         self._point_times.append(pair.point_s)
         self._watch_difference(pair)
         if pair.by_order:
-            self._block[pair.index] = pair
-            if len(self._block) >= self._block_points:
-                self._judge_block()
+            self._window[pair.index] = pair
+            self._unjudged += 1
+            if self._unjudged >= self._block_points:
+                self._judge_window()
 
     def finish(
         self, *, surplus_frames: int, measured_points: int, frames_taken: Collection[int], by_order: bool
@@ -129,8 +131,8 @@ class JoinCheck:
         by_order
             Whether frames were joined by their order.
         """
-        if self._block:
-            self._judge_block()
+        if self._unjudged:
+            self._judge_window()
         if not by_order:
             return
         rows = measured_points // self.row_points if self.row_points else 0
@@ -154,15 +156,22 @@ class JoinCheck:
         self._deviating.append(pair.index)
         if len(self._deviating) >= _PERSISTENT:
             points = round(deviation / (2 * half_period))
+            first = min(self._deviating)
+            # more frames from the very start of a row: most likely lead-in frames, and then the first row had them too
+            lead_in = self.row_points and first % self.row_points == 0 and deviation < 0
             self._raise(
-                self.row_start(min(self._deviating)),
+                0 if lead_in else self.row_start(first),
                 f"frame times moved by {deviation * 1e3:+.0f} ms against position times ({points:+d} points) "
-                f"at point {min(self._deviating)}; align by time or skip frames",
+                f"at point {first}; declare skip_frames_per_row or align by time",
             )
 
-    def _judge_block(self) -> None:
-        pairs = [self._block[index] for index in sorted(self._block)]
-        self._block.clear()
+    def _judge_window(self) -> None:
+        """Judge the last two rows together: the turn between them is what tells a shift most clearly."""
+        pairs = [self._window[index] for index in sorted(self._window)]
+        self._unjudged = 0
+        if self.doubt is not None:
+            return  # rows after a step fit nothing; the step itself says more precisely where it began
+        self._window = {pair.index: pair for pair in pairs[-self._block_points :]}
         frames = np.array([pair.frame_s for pair in pairs])
         points = np.array([pair.point_s for pair in pairs])
         first = self.row_start(pairs[0].index)

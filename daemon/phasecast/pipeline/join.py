@@ -13,9 +13,9 @@ import numpy as np
 
 from phasecast.core.frame import FrameId, FrameKey, FrameReference
 from phasecast.core.scan import PointMeasured
-from phasecast.pipeline.alignment import best_shift, point_period_s
+from phasecast.pipeline.alignment import consensus_offset, point_period_s
 
-_PAIRS_FOR_OFFSET = 8
+_PAIRS_FOR_OFFSET = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,17 +229,13 @@ class Joiner:
         return list(self._nearest(final=final))
 
     def _estimate_offset(self, *, final: bool) -> bool:
-        enough = min(self.row_points or _PAIRS_FOR_OFFSET, _PAIRS_FOR_OFFSET)
-        if len(self._points) < (2 if final else enough) or len(self._frames) < len(self._points):
+        # a whole row and the turn after it tell shifted times from regular ones, as far as rows are short
+        enough = min(self.row_points + 4, _PAIRS_FOR_OFFSET) if self.row_points else 12
+        if len(self._points) < (1 if final else enough) or len(self._frames) < (1 if final else enough):
             return False
         frames = np.array(sorted(ticket.time_s for ticket in self._frames.values()))
         points = np.array([self._points[index].time_s for index in sorted(self._points)])
-        shift = best_shift(frames, points)
-        if shift is None:
-            n = min(len(frames), len(points))
-            self._offset_s = float(np.median(frames[:n] - points[:n]))
-        else:
-            self._offset_s = shift.offset_s
+        self._offset_s = consensus_offset(frames, points)
         self._period_s = point_period_s(points)
         return True
 
