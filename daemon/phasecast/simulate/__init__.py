@@ -1,0 +1,23 @@
+"""A beamline that does not exist but speaks the real protocols.
+
+Started as a process of its own by the command line and by tests; the runtime never imports it.
+"""
+
+from phasecast.simulate.beamline import BeamlineOptions, Summary, run_beamline
+from phasecast.simulate.faults import Faults
+from phasecast.simulate.frames import FrameRenderer, simulate_map
+from phasecast.simulate.sample import Sample, rust_sample
+from phasecast.simulate.truth import Truth, read_truth
+
+__all__ = [
+    "BeamlineOptions",
+    "Faults",
+    "FrameRenderer",
+    "Sample",
+    "Summary",
+    "Truth",
+    "read_truth",
+    "run_beamline",
+    "rust_sample",
+    "simulate_map",
+]

@@ -1,0 +1,226 @@
+"""Frames as SIMPLON stream V1 ("legacy") over ZMQ PUSH, the way a DECTRIS control unit sends them."""
+
+import hashlib
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+import h5py
+import hdf5plugin
+import lz4.block
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from phasecast.simulate import optics
+from phasecast.simulate.errors import SimulationError
+from phasecast.simulate.transport import Exposure, damaged, deformed
+
+logger = logging.getLogger(__name__)
+
+Encoding = Literal["bs32-lz4<", "lz4<", "<"]
+_REWRITES = 500  # chunk rewrites before the in-memory file is made anew, so that it cannot grow
+
+
+class SimplonTransport:
+    """PUSH socket on 127.0.0.1 that speaks SIMPLON V1.
+
+    Parameters
+    ----------
+    port
+        TCP port to bind; 0 takes a free one.
+    encoding
+        Encoding of the image blobs.
+    connect_timeout_s
+        How long ``arm`` waits for a consumer.
+    stall_timeout_s
+        How long a frame waits for the consumer to take it before it is lost, as in the real unit.
+
+    Raises
+    ------
+    SimulationError
+        Port in use, or unknown encoding.
+    """
+
+    def __init__(
+        self,
+        port: int = 9999,
+        *,
+        encoding: Encoding = "bs32-lz4<",
+        connect_timeout_s: float = 60.0,
+        stall_timeout_s: float = 5.0,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        if encoding not in get_args(Encoding):
+            raise SimulationError(f"unknown encoding {encoding!r}", remedy=f"choose from {get_args(Encoding)}")
+        self._encoding = encoding
+        self._connect_timeout_s = connect_timeout_s
+        self._stall_timeout_s = stall_timeout_s
+        self._encoder = _BitshuffleEncoder()
+        self._socket = (context or zmq.Context.instance()).socket(zmq.PUSH)
+        self._socket.setsockopt(zmq.SNDHWM, 1000)
+        self._socket.setsockopt(zmq.LINGER, 5000)
+        try:
+            self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
+        except zmq.ZMQError as error:
+            self._socket.close(linger=0)
+            raise SimulationError(
+                f"cannot bind port {port} ({error})", where="simplon", remedy="choose another port, or 0"
+            ) from error
+        endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT)
+        assert isinstance(endpoint, bytes)
+        self._address = endpoint.rstrip(b"\0").decode().replace("tcp://", "simplon://")
+
+    @property
+    def address(self) -> str:
+        """URI of the stream, ``simplon://127.0.0.1:PORT``."""
+        return self._address
+
+    def arm(self, series: int, *, frames: int, exposure_s: float) -> None:
+        """Send the global header (detail basic).
+
+        Raises
+        ------
+        SimulationError
+            No consumer connects in time.
+        """
+        header = {"htype": "dheader-1.0", "series": series, "header_detail": "basic"}
+        parts = [_json(header), _json(self._config(frames, exposure_s))]
+        if not self._push(parts, self._connect_timeout_s):
+            raise SimulationError(
+                f"no consumer connected within {self._connect_timeout_s:g} s",
+                where=self._address,
+                remedy="start the daemon first, or give it this address",
+            )
+
+    def send(self, exposure: Exposure) -> bool:
+        """Send one image message of four parts; False if it was lost."""
+        counts = deformed(exposure).astype("<u4")
+        blob = damaged(self._encode(counts), exposure, header=12 if self._encoding.startswith("bs") else 0)
+        shape = [counts.shape[1], counts.shape[0]]
+        part2 = _json(
+            {
+                "htype": "dimage_d-1.0",
+                "shape": shape,
+                "type": "uint32",
+                "encoding": self._encoding,
+                "size": len(blob),
+            }
+        )
+        part1 = _json(
+            {
+                "htype": "dimage-1.0",
+                "series": exposure.series,
+                "frame": exposure.number,
+                "hash": hashlib.md5(part2, usedforsecurity=False).hexdigest(),
+            }
+        )
+        times = {
+            "htype": "dconfig-1.0",
+            "start_time": exposure.start_ns,
+            "stop_time": exposure.stop_ns,
+            "real_time": exposure.stop_ns - exposure.start_ns,
+        }
+        if self._push([part1, part2, blob, _json(times)], self._stall_timeout_s):
+            return True
+        logger.warning("frame %d of series %d lost: nobody took it", exposure.number, exposure.series)
+        return False
+
+    def end(self, series: int) -> None:
+        """Send the end of the series."""
+        if not self._push([_json({"htype": "dseries_end-1.0", "series": series})], self._stall_timeout_s):
+            logger.warning("end of series %d lost: nobody took it", series)
+
+    def close(self) -> None:
+        """Close the socket; what was sent is still delivered for 5 s."""
+        self._socket.close()
+        self._encoder.close()
+
+    def _push(self, parts: list[bytes], timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                self._socket.send_multipart(parts, flags=zmq.DONTWAIT, copy=False)
+                return True
+            except zmq.Again:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._socket.poll(int(min(left, 0.2) * 1000) + 1, zmq.POLLOUT)
+
+    def _encode(self, counts: NDArray[np.uint32]) -> bytes:
+        if self._encoding == "<":
+            return counts.tobytes()
+        if self._encoding == "lz4<":
+            return bytes(lz4.block.compress(counts.tobytes(), store_size=False))
+        return self._encoder.encode(counts)
+
+    def _config(self, frames: int, exposure_s: float) -> dict[str, Any]:
+        """Detector configuration; keys and units of the wire (eV, m, s, angstrom)."""
+        energy_ev = optics.ENERGY_KEV * 1000
+        return {
+            "nimages": 1,
+            "ntrigger": frames,
+            "trigger_mode": "exts",
+            "count_time": exposure_s,
+            "frame_time": exposure_s + 0.00228,
+            "photon_energy": energy_ev,
+            "threshold_energy": energy_ev / 2,
+            "wavelength": optics.WAVELENGTH_ANGSTROM,
+            "detector_distance": optics.DISTANCE_M,
+            "beam_center_x": optics.SHAPE[1] / 2,
+            "beam_center_y": optics.SHAPE[0] / 2,
+            "x_pixel_size": optics.PIXEL_M,
+            "y_pixel_size": optics.PIXEL_M,
+            "x_pixels_in_detector": optics.SHAPE[1],
+            "y_pixels_in_detector": optics.SHAPE[0],
+            "bit_depth_image": 32,
+            "compression": {"<": "none", "lz4<": "lz4"}.get(self._encoding, "bslz4"),
+            "countrate_correction_count_cutoff": optics.COUNT_LIMIT,
+            "pixel_mask_applied": False,
+            "flatfield_correction_applied": False,
+            "sensor_material": "Si",
+            "sensor_thickness": 0.00032,
+            "two_theta_start": optics.ROT1_DEG,
+            "two_theta_increment": 0.0,
+            "description": "Simulated PILATUS 100K",
+            "detector_number": "S-100-0000",
+            "data_collection_date": datetime.now(UTC).isoformat(),
+            "software_version": "1.8.0",
+        }
+
+
+class _BitshuffleEncoder:
+    """bslz4 blobs with the 12-byte header: a chunk written through the HDF5 filter and read back raw."""
+
+    def __init__(self) -> None:
+        self._file: h5py.File | None = None
+        self._shape: tuple[int, ...] = ()
+        self._written = 0
+
+    def encode(self, counts: NDArray[np.uint32]) -> bytes:
+        """Compress one image, shape (rows, cols)."""
+        if self._file is None or counts.shape != self._shape or self._written >= _REWRITES:
+            self.close()
+            # Without a chunk cache every write runs the filter at once.
+            self._file = h5py.File("encoder.h5", "w", driver="core", backing_store=False, rdcc_nbytes=0)
+            self._file.create_dataset(
+                "frame", shape=counts.shape, chunks=counts.shape, dtype="<u4", **hdf5plugin.Bitshuffle(cname="lz4")
+            )
+            self._shape, self._written = counts.shape, 0
+        dataset = self._file["frame"]
+        dataset[...] = counts
+        self._written += 1
+        return bytes(dataset.id.read_direct_chunk((0, 0))[1])
+
+    def close(self) -> None:
+        """Free the in-memory file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode()
