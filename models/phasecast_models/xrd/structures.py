@@ -183,9 +183,7 @@ def powder_lines(
             continue
         d = small.cell.calculate_d(hkl)
         f_squared = abs(calculator.calculate_sf_from_small_structure(small, hkl)) ** 2
-        equivalent: set[tuple[int, ...]] = {
-            tuple(operation.apply_to_hkl(hkl)) for operation in operations.sym_ops
-        }
+        equivalent: set[tuple[int, ...]] = {tuple(operation.apply_to_hkl(hkl)) for operation in operations.sym_ops}
         equivalent |= {tuple(-index for index in indices) for indices in equivalent}
         hkl, multiplicity = list(max(equivalent)), len(equivalent)
         sine = wavelength / (2 * d)
@@ -222,8 +220,7 @@ def structures_to_toml(structures: Mapping[str, Structure]) -> str:
             lines += [f'cell_citation = "{item.cell_citation}"']
         lines += ["atoms = ["]
         lines += [
-            f'    ["{a.label}", "{a.element}", {a.x}, {a.y}, {a.z}, {a.occupancy}, {a.u_iso_a2}],'
-            for a in item.atoms
+            f'    ["{a.label}", "{a.element}", {a.x}, {a.y}, {a.z}, {a.occupancy}, {a.u_iso_a2}],' for a in item.atoms
         ]
         lines += ["]", ""]
     return "\n".join(lines)

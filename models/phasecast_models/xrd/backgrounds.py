@@ -1,0 +1,81 @@
+"""Everything under the Bragg peaks: resin halo, fluorescence, air, absorption, detector efficiency."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasecast_models.xrd.axis import PatternAxis
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackgroundMix:
+    """Share of each smooth component per pattern, shape (patterns,); they need not add up to one."""
+
+    halo: NDArray[np.float64]
+    fluorescence: NDArray[np.float64]
+    air: NDArray[np.float64]
+    free_form: NDArray[np.float64]
+    amorphous: NDArray[np.float64]
+
+
+def slab_absorption(tth_deg: NDArray[np.float64], absorbance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Attenuation of rays scattered anywhere in a flat slab met at right angles, shape (patterns, bins).
+
+    ``absorbance`` is mu times thickness, shape (patterns,). Closed form of the integral over depth:
+    e^-mt (1 - e^-x) / x with x = mt (1/cos 2theta - 1).
+    """
+    mt = np.asarray(absorbance)[:, None]
+    x = mt * (1 / np.cos(np.radians(tth_deg))[None, :] - 1)
+    return np.asarray(np.exp(-mt) * np.where(x > 1e-9, -np.expm1(-x) / np.maximum(x, 1e-9), 1.0))
+
+
+def smooth_backgrounds(
+    mix: BackgroundMix, axis: PatternAxis, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Return the halo, the fluorescence and the sum of all others, each of shape (patterns, bins)."""
+    patterns = len(mix.halo)
+    tth = axis.tth_deg
+    unit = (tth - tth.mean()) / (tth[-1] - tth.mean())
+    halo = _hump(tth, rng.normal(15.3, 0.6, patterns), rng.uniform(3.5, 7.0, patterns))
+    second = _hump(tth, rng.normal(28.0, 1.2, patterns), rng.uniform(6.0, 11.0, patterns))
+    halo += rng.uniform(0.0, 0.35, patterns)[:, None] * second
+    tail = rng.uniform(0.0, 0.25, patterns)[:, None] * np.exp(-(tth - tth[0]) / 12)
+    halo = (halo + tail) * mix.halo[:, None]
+    tilt = rng.normal(0, 0.05, (patterns, 1)) * unit + rng.normal(0, 0.02, (patterns, 1)) * unit**2
+    fluorescence = (1 + tilt) * mix.fluorescence[:, None]
+    decay = rng.uniform(1.5, 14.0, patterns)[:, None]
+    air = np.exp(-(tth - tth[0]) / decay) * mix.air[:, None]
+    powers = np.stack([unit, unit**2 - 1 / 3, unit**3 - 0.6 * unit])
+    wander = rng.normal(0, 1, (patterns, 3)) * np.array([0.8, 0.4, 0.3])
+    free_form = np.exp(wander @ powers) * mix.free_form[:, None]
+    # Glass and opal: a hump anywhere but where resin has its own.
+    centre = rng.uniform(13.0, 38.0, patterns)
+    centre = np.where(centre < 18.0, centre + 5.0, centre)
+    glass = _hump(tth, centre, rng.uniform(3.0, 9.0, patterns)) * mix.amorphous[:, None]
+    rest = air + free_form + glass
+    return halo.astype(np.float32), fluorescence.astype(np.float32), rest.astype(np.float32)
+
+
+def efficiency(patterns: int, axis: PatternAxis, rng: np.random.Generator) -> Floats:
+    """Return what the detector makes of a flat pattern: slow variation, fewer pixels at the edges."""
+    tth = axis.tth_deg
+    unit = (tth - tth.mean()) / (tth[-1] - tth.mean())
+    # Counts per bin follow the number of pixels per bin, which falls towards small angles where the rings
+    # bend out of the module; normalised patterns with sigma carry the same weight in (I/sigma)^2.
+    slope = rng.normal(0, 0.06, (patterns, 1))
+    bow = rng.normal(0, 0.04, (patterns, 1))
+    wave = rng.normal(0, 0.01, (patterns, 1)) * np.sin(
+        2 * np.pi * (unit * rng.uniform(0.5, 2.5, (patterns, 1)) + rng.random((patterns, 1)))
+    )
+    out = 1 + slope * unit + bow * unit**2 + wave
+    for side in (tth - axis.tth_min_deg, axis.tth_max_deg - tth):
+        depth = np.where(rng.random((patterns, 1)) < 0.3, rng.uniform(0, 0.8, (patterns, 1)), 0)
+        out = out * (1 - depth * np.exp(-side[None, :] / rng.uniform(0.05, 0.4, (patterns, 1))))
+    return np.asarray(np.maximum(out, 0.02), dtype=np.float32)
+
+
+def _hump(tth: NDArray[np.float64], centre: NDArray[np.float64], fwhm: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.exp(-4 * np.log(2) * ((tth[None, :] - centre[:, None]) / fwhm[:, None]) ** 2))

@@ -1,0 +1,214 @@
+"""The shipped bundle: intact, honest, and independent of how it is called."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES, AxisMismatchError
+from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle, reference_lines, shipped_bundles
+from phasecast_models.xrd.features import PatternError
+from phasecast_models.xrd.patterns import simulate_patterns
+from phasecast_models.xrd.training import measure
+
+TTH = BL16XU_AXIS.tth_deg
+OXIDES = [CLASSES.index(name) for name in ("magnetite", "goethite", "lepidocrocite")]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle("bl16xu-rust")
+
+
+@pytest.fixture(scope="module")
+def measurement() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    simulated = simulate_patterns(4000, seed=770_077)
+    return *simulated.draw(np.random.default_rng(3)), simulated.labels
+
+
+def lines_on(level: float, heights: dict[str, float], bundle: Bundle) -> NDArray[np.float64]:
+    """A flat background with ideal lines of 0.15 deg width; heights are relative to the level."""
+    pattern = np.full(300, float(level))
+    for name, height in heights.items():
+        for tth, strength in bundle.reference_lines[name]:
+            pattern += level * height * strength / 100 * np.exp(-4 * np.log(2) * ((TTH - tth) / 0.15) ** 2)
+    return pattern
+
+
+def test_card_states_what_the_bundle_is(bundle: Bundle) -> None:
+    assert "bl16xu-rust" in shipped_bundles()
+    assert bundle.classes == CLASSES
+    assert bundle.axis == BL16XU_AXIS
+    assert bundle.card["calibrated_on"] == "simulation only"
+    assert set(bundle.card) >= {"version", "training", "metrics", "inference", "calibration", "sha256"}
+    assert len(bundle.sha256) == 64
+    folder = Path(load_bundle.__code__.co_filename).parent / "bundles" / "bl16xu-rust"
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
+
+
+def test_reference_lines_are_those_of_the_structures(bundle: Bundle) -> None:
+    current = {name: tuple((t, i) for t, i in rows) for name, rows in reference_lines(bundle.axis).items()}
+    assert dict(bundle.reference_lines) == current
+    assert set(current) == set(CLASSES[:6])
+
+
+def test_independent_simulation(
+    bundle: Bundle, measurement: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+) -> None:
+    intensity, sigma, labels = measurement
+    metrics = measure(bundle.confidences(intensity, TTH, sigma), labels)
+    assert isinstance(metrics["macro_f1"], float)
+    assert isinstance(metrics["ece"], float)
+    assert isinstance(metrics["f1"], dict)
+    assert metrics["macro_f1"] >= 0.85, metrics
+    assert min(metrics["f1"][CLASSES[index]] for index in OXIDES) >= 0.9, metrics
+    assert metrics["ece"] <= 0.02, metrics
+
+
+def test_rows_do_not_depend_on_company_or_threads(
+    bundle: Bundle, measurement: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+) -> None:
+    intensity, sigma = (array[:200] for array in measurement[:2])
+    reference = bundle.confidences(intensity, TTH, sigma)
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            for size in (1, 7, 64, 65, 199):
+                parts = [
+                    bundle.confidences(intensity[low : low + size], TTH, sigma[low : low + size])
+                    for low in range(0, 200, size)
+                ]
+                assert np.concatenate(parts).tobytes() == reference.tobytes()
+            order = np.random.default_rng(0).permutation(200)
+            assert np.array_equal(bundle.confidences(intensity[order], TTH, sigma[order]), reference[order])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_one_pattern_and_none(bundle: Bundle) -> None:
+    assert bundle.confidences(np.zeros(300), TTH).shape == (1, 9)
+    assert bundle.confidences(np.zeros((0, 300)), TTH).shape == (0, 9)
+
+
+def test_scale_does_not_matter_when_sigma_is_known(
+    bundle: Bundle, measurement: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+) -> None:
+    intensity, sigma = (array[:100].astype(float) for array in measurement[:2])
+    small = bundle.confidences(intensity * 1e-7, TTH, sigma * 1e-7)
+    assert small == pytest.approx(bundle.confidences(intensity, TTH, sigma), abs=1e-4)
+
+
+def test_without_sigma_counts_are_meant(bundle: Bundle) -> None:
+    counts = np.random.default_rng(0).poisson(lines_on(200, {"goethite": 3}, bundle)).astype(float)
+    assert bundle.confidences(counts, TTH) == pytest.approx(bundle.confidences(counts, TTH, np.sqrt(counts)), abs=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.3, 3.0, 30.0, 300.0, 30_000.0])
+def test_noise_is_no_oxide(bundle: Bundle, level: float) -> None:
+    counts = np.random.default_rng(1).poisson(level, (300, 300))
+    assert bundle.confidences(counts, TTH)[:, OXIDES].max() < 0.5
+
+
+def test_an_empty_pattern_claims_nothing_crystalline(bundle: Bundle) -> None:
+    for pattern in (np.zeros(300), np.full(300, np.nan)):
+        assert bundle.confidences(pattern, TTH)[0, :6].max() < 0.3
+
+
+@pytest.mark.parametrize("name", CLASSES[:6])
+def test_a_phase_becomes_certain_as_its_lines_grow(bundle: Bundle, name: str) -> None:
+    rng = np.random.default_rng(2)
+    column = CLASSES.index(name)
+    means = [
+        bundle.confidences(rng.poisson(lines_on(100, {name: height}, bundle), (50, 300)), TTH)[:, column].mean()
+        for height in (0.0, 0.4, 3.0)
+    ]
+    assert means[0] < 0.2
+    assert means[0] < means[1] < means[2]
+    assert means[2] > 0.9
+
+
+def test_a_mixture_has_both_its_phases(bundle: Bundle) -> None:
+    mean = lines_on(300, {"magnetite": 1.0, "goethite": 1.0, "ferrite": 2.0}, bundle)
+    confidences = bundle.confidences(np.random.default_rng(4).poisson(mean, (50, 300)), TTH).mean(axis=0)
+    assert set(np.flatnonzero(confidences > 0.5)) == {CLASSES.index(n) for n in ("magnetite", "goethite", "ferrite")}
+
+
+def test_halo_is_resin_and_flat_glow_is_iron(bundle: Bundle) -> None:
+    halo = 40 + 400 * np.exp(-4 * np.log(2) * ((TTH - 15.3) / 5) ** 2)
+    rng = np.random.default_rng(5)
+    resin = bundle.confidences(rng.poisson(halo, (50, 300)), TTH).mean(axis=0)
+    iron = bundle.confidences(rng.poisson(500, (50, 300)), TTH).mean(axis=0)
+    assert resin.argmax() == CLASSES.index("resin")
+    assert iron.argmax() == CLASSES.index("peakless_iron")
+
+
+def test_gaps_and_hot_bins_do_not_make_phases(bundle: Bundle) -> None:
+    counts = np.random.default_rng(6).poisson(lines_on(300, {"goethite": 2.0}, bundle)).astype(float)
+    counts[[40, 41, 200]] = np.nan
+    counts[-20:] = np.nan
+    confidences = bundle.confidences(counts, TTH)[0]
+    assert np.flatnonzero(confidences > 0.5).tolist() == [CLASSES.index("goethite")]
+    flat = np.random.default_rng(7).poisson(300.0, (50, 300)).astype(float)
+    flat[:, 183] *= 4
+    assert bundle.confidences(flat, TTH)[:, OXIDES].mean() < 0.2
+
+
+def test_another_axis_is_refused_by_name(bundle: Bundle) -> None:
+    with pytest.raises(AxisMismatchError, match=r"600 bin centres from 10\.025 .* 300 bins of 0\.1 deg at 10 keV"):
+        bundle.confidences(np.zeros(600), 10.025 + 0.05 * np.arange(600))
+    with pytest.raises(PatternError, match="600 bins"):
+        bundle.confidences(np.zeros(600), TTH)
+
+
+def copy_of(bundle_name: str, tmp_path: Path) -> Path:
+    source = Path(load_bundle.__code__.co_filename).parent / "bundles" / bundle_name
+    return Path(shutil.copytree(source, tmp_path / "copy"))
+
+
+def test_a_flipped_byte_is_found(tmp_path: Path) -> None:
+    folder = copy_of("bl16xu-rust", tmp_path)
+    weights = bytearray((folder / "weights.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "weights.safetensors").write_bytes(weights)
+    with pytest.raises(BundleError, match=r"weights\.safetensors: sha256"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("schema_version = 1", "schema_version = 99", "schema_version is 99"),
+        ("bins = 300", "bins = 200", "does not describe its weights"),
+        ('features = "counts-v1"', 'features = "magic"', "magic"),
+        ("[axis]", "[axle]", "does not describe"),
+        ('name = "', "name = ", "not a readable bundle"),
+    ],
+)
+def test_a_wrong_card_is_refused_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    folder = copy_of("bl16xu-rust", tmp_path)
+    card = folder / "model.toml"
+    text = card.read_text()
+    assert old in text
+    card.write_text(text.replace(old, new, 1))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)
+
+
+def test_missing_bundles_name_the_shipped_ones(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="bl16xu-rust"):
+        load_bundle("bl16xu-rsut")
+    with pytest.raises(BundleError, match="not a readable bundle"):
+        load_bundle(tmp_path)
+
+
+def test_card_is_plain_toml() -> None:
+    path = Path(load_bundle.__code__.co_filename).parent / "bundles" / "bl16xu-rust" / "model.toml"
+    card = tomllib.loads(path.read_text())
+    assert card["metrics"]["macro_f1"] >= 0.85
+    assert "simulated patterns" in card["training"]["data"]

@@ -1,0 +1,82 @@
+"""The simulation keeps the promises its labels make."""
+
+import numpy as np
+import pytest
+
+from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES
+from phasecast_models.xrd.backgrounds import slab_absorption
+from phasecast_models.xrd.patterns import VISIBLE_SIGMA, simulate_patterns, visible_sigma
+from phasecast_models.xrd.peaks import azimuth_fraction, entry_profiles, line_library
+
+
+def test_same_seed_same_bits() -> None:
+    first, second = (simulate_patterns(1500, seed=5) for _ in range(2))
+    assert first.mean.tobytes() == second.mean.tobytes()
+    assert first.labels.tobytes() == second.labels.tobytes()
+    assert not np.array_equal(first.labels, simulate_patterns(1500, seed=6).labels)
+
+
+def test_exposure_is_what_was_asked_for() -> None:
+    simulated = simulate_patterns(2000, seed=1, total_counts=(1e4, 1e4))
+    complete = ~np.isnan(simulated.mean).any(axis=1)
+    totals = simulated.mean[complete].sum(axis=1)
+    # One place in thirty is empty and may be darker.
+    assert np.mean(np.abs(totals - 1e4) < 1) > 0.95
+
+
+def test_noise_is_poisson_and_sigma_says_so() -> None:
+    simulated = simulate_patterns(300, seed=2, total_counts=(1e5, 1e6))
+    rng = np.random.default_rng(0)
+    draws = [simulated.draw(rng) for _ in range(200)]
+    spread = np.std([intensity for intensity, _ in draws], axis=0)
+    sigma = np.mean([sigma for _, sigma in draws], axis=0)
+    usable = np.isfinite(spread) & (simulated.mean > 20)
+    # Pixel splitting lowers sigma of a bin by up to 40 %; the stated sigma must follow.
+    assert np.median(spread[usable] / sigma[usable]) == pytest.approx(1, abs=0.02)
+
+
+def test_nothing_is_labelled_that_cannot_be_seen() -> None:
+    simulated = simulate_patterns(3000, seed=3, total_counts=(1e5, 1e7))
+    crystalline = simulated.labels[:, [CLASSES.index(name) for name in CLASSES[:6]]].any(axis=1)
+    dark = simulated.labels[:, [CLASSES.index("resin"), CLASSES.index("peakless_iron")]]
+    assert not (crystalline & dark.any(axis=1)).any()
+    assert dark.sum(axis=1).max() == 1
+    assert simulated.labels.mean(axis=0).min() > 0.04
+
+
+def test_visibility_in_closed_form() -> None:
+    background = np.full((1, 300), 100.0, np.float32)
+    peak = np.zeros((1, 300), np.float32)
+    peak[0, 149:152] = 30.0
+    seen = visible_sigma(peak, peak, background + peak)[0]
+    assert seen == pytest.approx(90 / np.sqrt(390 + (0.003 * 390) ** 2 + 1), rel=1e-5)
+    assert seen > VISIBLE_SIGMA
+    # The same peak under another phase's ten times stronger one is not an analyst's peak.
+    crowd = peak + 10 * peak
+    assert visible_sigma(peak, crowd, background + crowd)[0] < VISIBLE_SIGMA
+    assert visible_sigma(peak, peak, np.where(peak > 0, np.nan, background))[0] == 0
+
+
+def test_peaks_lie_where_bragg_puts_them() -> None:
+    library = line_library(BL16XU_AXIS)
+    phase = np.full(400, library.names.index("ferrite"))
+    profiles = entry_profiles(phase, np.arange(400), 400, BL16XU_AXIS, np.random.default_rng(0))
+    lit = profiles.max(axis=1) > 0
+    top = BL16XU_AXIS.tth_deg[profiles[lit].argmax(axis=1)]
+    assert np.median(top) == pytest.approx(35.62, abs=0.06)
+    # Two coarse grains in the beam: most rings miss the module altogether, and that is the normal case.
+    assert 0.1 < lit.mean() < 0.9
+
+
+def test_slab_absorption_limits() -> None:
+    tth = np.array([0.0, 40.0])
+    assert slab_absorption(tth, np.array([0.0]))[0] == pytest.approx([1, 1])
+    assert slab_absorption(tth, np.array([1.35]))[0, 0] == pytest.approx(np.exp(-1.35))
+    depth = (np.arange(20_000) + 0.5) / 20_000
+    slow = np.mean(np.exp(-1.35 * depth) * np.exp(-1.35 * (1 - depth) / np.cos(np.radians(40))))
+    assert slab_absorption(tth, np.array([1.35]))[0, 1] == pytest.approx(slow, rel=1e-6)
+
+
+def test_detector_sees_a_small_part_of_each_ring() -> None:
+    seen = azimuth_fraction(np.array([10.0, 15, 20, 25, 30, 35.6, 40]))
+    assert seen == pytest.approx([0.174, 0.126, 0.098, 0.081, 0.068, 0.058, 0.052], abs=0.001)
