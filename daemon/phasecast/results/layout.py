@@ -1,0 +1,144 @@
+"""Names, paths and dtypes of everything in a result file, in one place.
+
+Row i of every dataset with one row a point is scan point i; it holds NaN (or the fill value) until the
+point is done. All such datasets can grow. ``ledger/commit`` is written last: what it does not vouch for
+has not happened (see `believed_states`).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasecast.core.documents import LEDGER_COLUMNS
+from phasecast.core.ledger import PointState
+
+LAYOUT_VERSION = 1
+
+ENTRY = "/entry"
+DATA = f"{ENTRY}/data"
+INTENSITY_PATH = f"{DATA}/I"
+SIGMA_PATH = f"{DATA}/I_errors"
+RADIAL_AXIS = f"{DATA}/radial_axis"
+NORM = f"{DATA}/norm"
+"""Norm of a frame without masked pixels: the largest per bin over all frames. Each frame's own is a column."""
+END_TIME = f"{ENTRY}/end_time"
+
+REDUCTION = f"{ENTRY}/reduction"
+COLUMNS = f"{REDUCTION}/columns"
+CLASSIFICATION = f"{ENTRY}/classification"
+CONFIDENCES = f"{CLASSIFICATION}/confidences/confidence"
+CLASSES = f"{CLASSIFICATION}/classes"
+MODEL = f"{CLASSIFICATION}/model"
+MAPS = f"{CLASSIFICATION}/maps"
+
+LEDGER_PATH = f"{ENTRY}/ledger"
+SCALARS = f"{LEDGER_PATH}/scalars"
+REVISION = f"{LEDGER_PATH}/revision"
+CHANGED_IN = f"{LEDGER_PATH}/changed_in_commit"
+DONE_IN = f"{LEDGER_PATH}/done_in_commit"
+COMMIT = f"{LEDGER_PATH}/commit"
+COUNTERS = f"{LEDGER_PATH}/counters"
+DEFECTS_PATH = f"{ENTRY}/defects"
+PROVENANCE = f"{ENTRY}/provenance"
+HEADER = f"{PROVENANCE}/header"
+
+INTENSITY_COLUMN = "intensity"
+SIGMA_COLUMN = "sigma"
+NORM_COLUMN = "norm"
+TOTAL_COLUMN = "total_counts"
+CLASS_AXIS = "class"
+"""`ColumnSpec.axis` of the confidences."""
+PATTERN_AXIS = "tth"
+"""`ColumnSpec.axis` of everything with one value a bin of the archive axis."""
+
+TOTAL_MAP = "total_intensity"
+STATE_MAP = "ledger_state"
+
+THRESHOLD = 0.5
+THRESHOLD_NOTE = "0.5 = an analyst would see a line at this exposure, not an amount"
+
+COUNTERS_BYTES = 1 << 16
+
+COMMIT_DTYPE = np.dtype(
+    [
+        ("sequence", "<i8"),
+        ("points_done", "<i8"),
+        ("defects", "<i8"),
+        ("capture_segment", "S128"),
+        ("capture_offset", "<i8"),
+        ("time_s", "<f8"),
+    ]
+)
+"""``defects``: rows of the defects table that are vouched for."""
+
+LEDGER_FILE_COLUMNS: dict[str, str] = {
+    name: dtype for name, dtype in LEDGER_COLUMNS.items() if not name.startswith("capture_")
+}
+del LEDGER_FILE_COLUMNS["point_index"]
+
+UNITS: dict[str, str] = {"x_um": "um", "y_um": "um", "time_s": "s"}
+
+
+def stored_dtype(dtype: str) -> np.dtype[Any]:
+    """Dtype in the file: text becomes fixed-length UTF-8 bytes, with three bytes for each character."""
+    wanted = np.dtype(dtype)
+    if wanted.kind != "U":
+        return wanted
+    characters = wanted.itemsize // 4
+    return np.dtype(f"S{3 * characters}")
+
+
+def fill_value(dtype: np.dtype[Any]) -> Any:
+    """What a row holds before its point is done: NaN, -1 for counts, 0 for flags and states, or no text."""
+    return {"f": np.nan, "i": -1, "u": 0, "b": False}.get(dtype.kind, b"")
+
+
+def chunk_rows(row_bytes: int, *, budget: int = 16384) -> int:
+    """Rows a chunk: each flush rewrites whole chunks, so they stay small; never less than eight rows."""
+    return int(np.clip(budget // max(row_bytes, 1), 8, 1024))
+
+
+def ledger_dataset(name: str) -> str:
+    """Path of a ledger column."""
+    return f"{LEDGER_PATH}/{name}"
+
+
+def defect_dataset(name: str) -> str:
+    """Path of a column of the defects table."""
+    return f"{DEFECTS_PATH}/{name}"
+
+
+def column_dataset(name: str, axis: str) -> str:
+    """Path of a result column: patterns and confidences have homes that NeXus readers know."""
+    if name == INTENSITY_COLUMN:
+        return INTENSITY_PATH
+    if name == SIGMA_COLUMN:
+        return SIGMA_PATH
+    if axis == CLASS_AXIS:
+        return CONFIDENCES
+    return f"{COLUMNS}/{name}"
+
+
+def believed_states(
+    state: NDArray[np.uint8], changed_in: NDArray[np.int64], done_in: NDArray[np.int64], last_commit: int
+) -> NDArray[np.uint8]:
+    """States that the last commit vouches for.
+
+    A writer killed within a page leaves rows that carry the number of a commit that was never written, or
+    columns of which some reached the disk and others did not. Such a row counts as what the commits before
+    said of it: done if it was done then, else received or pending.
+
+    Parameters
+    ----------
+    state, changed_in, done_in
+        Ledger columns, shape (n,).
+    last_commit
+        Sequence of the newest commit; 0 if there is none.
+    """
+    vouched = (changed_in > 0) & (changed_in <= last_commit)
+    done_before = (done_in > 0) & (done_in <= last_commit)
+    believed = np.where(vouched, state, np.uint8(PointState.PENDING)).astype(np.uint8)
+    believed[(believed == PointState.DONE) & ~done_before] = PointState.RECEIVED
+    believed[~vouched & done_before] = PointState.DONE
+    return believed

@@ -1,0 +1,322 @@
+"""Reads a result file, growing, crashed or finished, and believes only what its last commit vouches for."""
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from phasecast.core.documents import DEFECT_COLUMNS
+from phasecast.core.errors import ResultFileError
+from phasecast.core.frame import FrameReference
+from phasecast.core.ledger import PointFlag, PointState
+from phasecast.core.result import ColumnSpec, ResultHeader
+from phasecast.results import layout
+from phasecast.results.grid import Grid, Placement
+from phasecast.results.lazy import CommittedRows, lazy_array
+
+_DIMENSION_OF_AXIS = {layout.PATTERN_AXIS: "tth_deg", layout.CLASS_AXIS: "class_id"}
+
+
+def open_result(path: str | os.PathLike[str]) -> "Result":
+    """Open a result file, also one that another process is writing or that a killed one left behind.
+
+    Raises
+    ------
+    ResultFileError
+        If it cannot be opened or is no phasecast result.
+    """
+    return Result(path)
+
+
+class Result:
+    """A result file as labelled arrays.
+
+    Everything is what the newest commit at the last `refresh` vouches for: rows beyond it are pending, and
+    their patterns and confidences read as NaN.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    ResultFileError
+        If it cannot be opened or is no phasecast result.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._file, self.is_closed = _open(self.path)
+        try:
+            header = json.loads(self._file[layout.HEADER][()].decode())
+            self.header = ResultHeader.from_dict(header)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._file.close()
+            raise ResultFileError(
+                f"no phasecast result: {error}", where=str(self.path), remedy="give a .nxs file that phasecast wrote"
+            ) from error
+        self.grid = Grid.from_header(self.header)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again at what a growing file holds; does nothing to a closed one."""
+        if not self.is_closed:
+            self._file[layout.COMMIT].id.refresh()
+        commits = self._file[layout.COMMIT]
+        self._last = commits[-1] if len(commits) else np.zeros(1, layout.COMMIT_DTYPE)[0]
+        changed_in = self._fresh(layout.CHANGED_IN)
+        done_in = self._fresh(layout.DONE_IN)
+        state = self._fresh(layout.ledger_dataset("state"))
+        rows = min(len(changed_in), len(done_in), len(state))
+        self._state = layout.believed_states(
+            state[:rows], changed_in[:rows], done_in[:rows], int(self._last["sequence"])
+        )
+        self._known = self._state != PointState.PENDING
+        self._done: NDArray[np.bool_] = self._state == PointState.DONE
+
+    def close(self) -> None:
+        """Close the file; arrays that were not loaded cannot be read any more. Idempotent."""
+        self._file.close()
+
+    def __enter__(self) -> "Result":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def file(self) -> h5py.File:
+        """The open file, for what has no name here."""
+        return self._file
+
+    @property
+    def points(self) -> int:
+        """Number of points: those announced, or more if more came."""
+        return int(self._state.size)
+
+    @property
+    def points_done(self) -> int:
+        """Points that are done."""
+        return int(np.count_nonzero(self._done))
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Which points are done, shape (n,)."""
+        return self._done.copy()
+
+    @property
+    def last_commit(self) -> dict[str, Any]:
+        """The newest commit: sequence, points_done, defects, capture_segment, capture_offset, time_s."""
+        commit = {name: self._last[name].item() for name in layout.COMMIT_DTYPE.names or ()}
+        return {**commit, "capture_segment": commit["capture_segment"].decode()}
+
+    @property
+    def ledger(self) -> xr.Dataset:
+        """State, flags, reason, x_um, y_um, time_s, revision and the scan's scalars of every point."""
+        dataset = xr.Dataset({"state": ("point", self._state.copy())}, coords={"point": np.arange(self.points)})
+        for name in ("flags", "reason", "x_um", "y_um", "time_s"):
+            dataset[name] = ("point", self._believed(layout.ledger_dataset(name)))
+        dataset["revision"] = ("point", self._believed(layout.REVISION))
+        for column in self.header.point_columns:
+            dataset[column.name] = ("point", self._believed(f"{layout.SCALARS}/{column.name}"))
+            dataset[column.name].attrs["units"] = column.unit
+        dataset["state"].attrs["state_names"] = [state.label for state in PointState]
+        for name, unit in layout.UNITS.items():
+            dataset[name].attrs["units"] = unit
+        return dataset
+
+    @property
+    def ledger_sums(self) -> dict[str, int]:
+        """Points in each state; the sum is the number of points."""
+        counts = np.bincount(self._state, minlength=len(PointState))
+        return {state.label: int(counts[state]) for state in PointState}
+
+    @property
+    def flag_sums(self) -> dict[str, int]:
+        """Points with each flag."""
+        flags = self._believed(layout.ledger_dataset("flags"))
+        return {(flag.name or "").lower(): int(np.count_nonzero(flags & int(flag))) for flag in PointFlag if flag}
+
+    @property
+    def positions(self) -> xr.Dataset:
+        """Measured sample positions, y up, um."""
+        return self.ledger[["x_um", "y_um"]]
+
+    @property
+    def patterns(self) -> xr.DataArray:
+        """Intensity, (point, tth_deg), read when used."""
+        return self.column(layout.INTENSITY_COLUMN)
+
+    @property
+    def sigma(self) -> xr.DataArray:
+        """Standard error of the intensity, (point, tth_deg), read when used."""
+        return self.column(layout.SIGMA_COLUMN)
+
+    @property
+    def confidences(self) -> xr.DataArray:
+        """Confidence of each class, (point, class_id), read when used; no classes if nothing was classified."""
+        for column in self.header.columns:
+            if column.axis == layout.CLASS_AXIS:
+                return self.column(column.name)
+        return xr.DataArray(
+            np.full((self.points, 0), np.nan, dtype=np.float32), dims=("point", "class_id"), name="confidence"
+        )
+
+    def column(self, name: str) -> xr.DataArray:
+        """Return any result column by the name it has in the header, read when used.
+
+        Raises
+        ------
+        ResultFileError
+            If the result has no such column.
+        """
+        column = next((column for column in self.header.columns if column.name == name), None)
+        if column is None:
+            names = sorted(column.name for column in self.header.columns)
+            raise ResultFileError(
+                f"no column {name!r}", where=str(self.path), remedy=f"this result has {', '.join(names)}"
+            )
+        dataset = self._dataset(layout.column_dataset(column.name, column.axis))
+        rows = min(self.points, dataset.shape[0])
+        data = lazy_array(CommittedRows(dataset, self._done[:rows]), self._dimensions(column))
+        array = xr.DataArray(data, name=name, attrs={"units": column.unit, "description": column.description})
+        array = array.assign_coords(point=np.arange(rows))
+        if column.axis == layout.PATTERN_AXIS:
+            array = array.assign_coords(tth_deg=np.asarray(self.header.tth_deg))
+        elif column.axis == layout.CLASS_AXIS:
+            array = array.assign_coords(class_id=[phase.id for phase in self.header.classes])
+        return array
+
+    @property
+    def placement(self) -> Placement | None:
+        """Cells of all points; None for scans that are not rasters over x and y."""
+        if self.grid is None:
+            return None
+        return self.grid.place(
+            self._believed(layout.ledger_dataset("x_um")), self._believed(layout.ledger_dataset("y_um"))
+        )
+
+    def map_of(self, values: ArrayLike, *, select: NDArray[np.bool_] | None = None, fill: Any = None) -> xr.DataArray:
+        """Return per-point values as a map (y_um, x_um) in sample coordinates, y ascending.
+
+        Parameters
+        ----------
+        values
+            One value a point, shape (n,).
+        select
+            Points to show; those that are done if None.
+        fill
+            Value of cells without a point; NaN for real numbers, 0 for others if None.
+
+        Raises
+        ------
+        ResultFileError
+            If the scan is not a raster; use `positions` for scattered points.
+        """
+        placement = self.placement
+        if placement is None:
+            raise ResultFileError(
+                "this scan is not a raster", where=str(self.path), remedy="draw its points at their positions"
+            )
+        array = np.asarray(values)
+        empty = (np.nan if array.dtype.kind == "f" else 0) if fill is None else fill
+        picture = placement.paint(array, select=self._done if select is None else select, fill=empty)
+        return xr.DataArray(picture, dims=("y_um", "x_um"), coords={"y_um": placement.y_um, "x_um": placement.x_um})
+
+    def frame_reference(self, row: int) -> FrameReference | None:
+        """Return where the raw frame of a point lies; None if the point has none.
+
+        Raises
+        ------
+        IndexError
+            If there is no such point.
+        """
+        if not 0 <= row < self.points:
+            raise IndexError(f"point {row} of {self.points}")
+        if not self._known[row]:
+            return None
+        cell = {
+            name: self._dataset(layout.ledger_dataset(f"frame_{name}"))[row]
+            for name in ("store", "path", "offset", "number", "sha256")
+        }
+        store = cell["store"].decode()
+        if store not in ("capture", "file"):
+            return None
+        return FrameReference(
+            store=store,
+            path=cell["path"].decode(),
+            offset=int(cell["offset"]),
+            number=int(cell["number"]),
+            sha256=cell["sha256"].decode(),
+        )
+
+    @property
+    def defects(self) -> xr.Dataset:
+        """Everything that could not be used, in order: time_s, channel, reason, detail, frame_number."""
+        rows = int(self._last["defects"])
+        return xr.Dataset(
+            {name: ("defect", _text(self._fresh(layout.defect_dataset(name))[:rows])) for name in DEFECT_COLUMNS}
+        )
+
+    @property
+    def counters(self) -> dict[str, Any]:
+        """Final counters of the stop document; empty while the scan runs."""
+        text = self._fresh(layout.COUNTERS)[0]
+        return dict(json.loads(text)) if text else {}
+
+    @property
+    def end_time(self) -> str:
+        """ISO 8601 time of the end; empty while the scan runs."""
+        return str(self._fresh(layout.END_TIME)[0].decode())
+
+    def _dataset(self, path: str) -> h5py.Dataset:
+        dataset = self._file[path]
+        if not self.is_closed:
+            dataset.id.refresh()
+        return dataset
+
+    def _fresh(self, path: str) -> NDArray[Any]:
+        return np.asarray(self._dataset(path)[...])
+
+    def _believed(self, path: str) -> NDArray[Any]:
+        """A ledger column; rows that no commit vouches for hold what an untouched row holds."""
+        dataset = self._dataset(path)
+        values = np.asarray(dataset[: self.points])
+        fill = dataset.fillvalue if dataset.dtype.kind != "S" else b""
+        values = values.copy()
+        values[~self._known[: len(values)]] = fill
+        return _text(values)
+
+    def _dimensions(self, column: ColumnSpec) -> tuple[str, ...]:
+        if not column.shape:
+            return ("point",)
+        inner = [f"{column.name}_{k}" for k in range(len(column.shape))]
+        inner[0] = _DIMENSION_OF_AXIS.get(column.axis, inner[0])
+        return ("point", *inner)
+
+
+def _open(path: Path) -> tuple[h5py.File, bool]:
+    if not path.is_file():
+        raise ResultFileError("no such file", where=str(path), remedy="check the name")
+    try:
+        return h5py.File(path, "r", locking=False), True
+    except OSError as refused:
+        try:
+            return h5py.File(path, "r", swmr=True, libver="latest", locking=False), False
+        except OSError as error:
+            raise ResultFileError(
+                f"not readable as HDF5: {refused}", where=str(path), remedy="restore it, or replay its capture"
+            ) from error
+
+
+def _text(values: NDArray[Any]) -> NDArray[Any]:
+    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values

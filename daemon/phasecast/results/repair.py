@@ -1,0 +1,152 @@
+"""Makes a file that a killed writer left behind readable by everyone."""
+
+import logging
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from phasecast.core.errors import ResultFileError
+from phasecast.core.ledger import PointState
+from phasecast.results import layout
+from phasecast.results.lock import WriterLock, is_being_written
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["is_being_written", "repair"]
+
+
+def repair(path: str | os.PathLike[str]) -> Path:
+    """Replace a crashed file by a closed copy of everything that was committed; a closed file stays as it is.
+
+    The damaged file is never changed in place: flags cleared by force would let programs read rows that were
+    half written. Rows of the page in which the writer died go back to what the last commit said of them.
+
+    Parameters
+    ----------
+    path
+        The result file.
+
+    Returns
+    -------
+    path
+        The same path, now of a closed file, which a sink may resume.
+
+    Raises
+    ------
+    ResultFileError
+        If a living process writes the file, or it cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ResultFileError("no such file", where=str(path), remedy="check the name")
+    if is_being_written(path):
+        raise ResultFileError(
+            "another process is writing this result", where=str(path), remedy="wait until it has ended"
+        )
+    if not is_crashed(path):
+        return path
+    lock = WriterLock(path)
+    copy = path.with_name(f".{path.name}.repaired")
+    try:
+        with (
+            h5py.File(path, "r", swmr=True, libver="latest", locking=False) as source,
+            h5py.File(copy, "w", libver=("v110", "v110")) as target,
+        ):
+            target.attrs.update(source.attrs)
+            source.copy(layout.ENTRY, target, name=layout.ENTRY)
+            undone = _undo_uncommitted(target)
+            target.flush()
+        with copy.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(copy, path)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        copy.unlink(missing_ok=True)
+        raise ResultFileError(
+            f"cannot repair: {error}", where=str(path), remedy="replay its capture into a new result"
+        ) from error
+    finally:
+        lock.release()
+    logger.warning("repaired %s; %d rows of an unfinished page were taken back", path, undone)
+    return path
+
+
+def is_crashed(path: Path) -> bool:
+    """Return whether a writer died (or still writes) before it could close the file.
+
+    Raises
+    ------
+    ResultFileError
+        If it cannot be read at all.
+    """
+    try:
+        h5py.File(path, "r", locking=False).close()
+    except OSError as refused:
+        try:
+            h5py.File(path, "r", swmr=True, libver="latest", locking=False).close()
+        except OSError as error:
+            raise ResultFileError(
+                f"not readable as HDF5: {refused}", where=str(path), remedy="restore it, or replay its capture"
+            ) from error
+        return True
+    return False
+
+
+def _undo_uncommitted(file: h5py.File) -> int:
+    """Take rows back that no commit vouches for, so that readers who know nothing of commits see the truth."""
+    commits = file[layout.COMMIT]
+    last = commits[-1] if len(commits) else np.zeros(1, layout.COMMIT_DTYPE)[0]
+    sequence = int(last["sequence"])
+    state = file[layout.ledger_dataset("state")]
+    changed_in, done_in = file[layout.CHANGED_IN], file[layout.DONE_IN]
+    rows = min(len(state), len(changed_in), len(done_in))
+    changed, done, stored = changed_in[:rows], done_in[:rows], state[:rows]
+    believed = layout.believed_states(stored, changed, done, sequence)
+    _align_rows(file, rows)
+    torn = np.flatnonzero((believed != stored) | (changed > sequence) | (done > sequence))
+    for row in torn:
+        state[row] = believed[row]
+        changed_in[row] = sequence if believed[row] != PointState.PENDING else 0
+        done_in[row] = done[row] if done[row] <= sequence else 0
+    unfinished = np.flatnonzero(believed != PointState.DONE)
+    for path in _row_datasets(file, layout.DATA) + _row_datasets(file, layout.COLUMNS) + _confidences(file):
+        _blank(file[path], unfinished)
+    _blank(file[layout.REVISION], unfinished)
+    for name in file[layout.DEFECTS_PATH]:
+        file[layout.defect_dataset(name)].resize(int(last["defects"]), axis=0)
+    return int(torn.size)
+
+
+def _confidences(file: h5py.File) -> list[str]:
+    return [layout.CONFIDENCES] if layout.CONFIDENCES in file else []
+
+
+def _row_datasets(file: h5py.File, group: str) -> list[str]:
+    fixed = {layout.RADIAL_AXIS, layout.NORM}
+    return [f"{group}/{name}" for name in file[group] if f"{group}/{name}" not in fixed]
+
+
+def _align_rows(file: h5py.File, rows: int) -> None:
+    """Give all per-point datasets one length: the writer may have died between two that grow."""
+    paths = _row_datasets(file, layout.DATA) + _row_datasets(file, layout.COLUMNS) + _confidences(file)
+    paths += _row_datasets(file, layout.SCALARS)
+    paths += [layout.ledger_dataset(name) for name in layout.LEDGER_FILE_COLUMNS]
+    paths += [layout.REVISION, layout.CHANGED_IN, layout.DONE_IN]
+    for group in file[layout.MAPS].values():
+        signal = group[group.attrs["signal"]]
+        if signal.maxshape[0] is None:
+            paths.append(signal.name)
+    for path in paths:
+        if file[path].shape[0] != rows:
+            file[path].resize(rows, axis=0)
+
+
+def _blank(dataset: h5py.Dataset, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    """Give rows back the fill value where they hold anything else."""
+    fill = np.full(dataset.shape[1:], dataset.fillvalue, dtype=dataset.dtype)
+    for row in rows:
+        if dataset.id.get_num_chunks() == 0:
+            return
+        if not np.array_equal(dataset[row], fill, equal_nan=dataset.dtype.kind == "f"):
+            dataset[row] = fill

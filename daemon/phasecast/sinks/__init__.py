@@ -1,0 +1,1 @@
+"""Where results go: the NeXus file, the picture of the map, the summary."""
