@@ -20,15 +20,11 @@ class Detector(ProfilePart):
     threshold_kev: float | None = Field(
         default=None, gt=0, description="Energy threshold of the detector in keV; leave out if unknown."
     )
-    mask_negative: bool = Field(
-        default=True,
-        description="Exclude pixels with negative counts (gaps are -1, bad pixels -2) from every frame.",
-    )
     count_limit: int = Field(
         default=2**20 - 1,
         gt=0,
         description="Counter limit in counts per pixel; pixels at or above it are excluded and the point is "
-        "flagged saturated.",
+        "flagged saturated. Negative counts (gaps are -1, bad pixels -2) are always excluded.",
     )
     mask_file: str | None = Field(
         default=None,

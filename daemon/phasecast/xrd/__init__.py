@@ -1,0 +1,1 @@
+"""Diffraction: from raw frames to patterns and phases."""
