@@ -63,6 +63,7 @@ class _OpenScan:
 @dataclass(slots=True)
 class _ParkedSeries:
     since_s: float
+    position: CapturePosition
     start: SeriesStart | None = None
     ended: bool = False
     frames: deque[tuple[FrameTicket, Outcome] | Defect] = field(default_factory=lambda: deque(maxlen=_PARKED_FRAMES))
@@ -129,11 +130,11 @@ class ScanDesk:
             case PointMeasured(uid=uid) | ScanStop(uid=uid):
                 self._take_for_scan(uid, message, record.received_s)
             case SeriesStart() | SeriesEnd():
-                self._take_series(message)
+                self._take_series(message, record)
             case Frame():
                 self._take_frame(message, outcome, record)
             case Defect():
-                self._take_defect(message)
+                self._take_defect(message, record)
 
     def emit(self, position: CapturePosition | None) -> list[float]:
         """Publish what changed in every open scan; return when each scored point was received, POSIX s."""
@@ -180,16 +181,23 @@ class ScanDesk:
                 scan.fold.set_stop(
                     ScanStop(uid=scan.fold.start.uid, time_s=start.time_s, exit_status="fail", measured_points=None)
                 )
-        run = self._open_run(start, record.position)
+        adopted = [
+            series
+            for series, parked in self._parked.items()
+            if not parked.ended or record.received_s - parked.since_s <= _ADOPT_WITHIN_S
+        ]
+        first = min([record.position, *(self._parked[series].position for series in adopted)])
+        run = self._open_run(start, first)
         if run is None:
             self._ignored.add(start.uid)
+            for series in adopted:
+                self._parked.pop(series)
+                self._series_scan[series] = start.uid
             return
         self._open[start.uid] = _OpenScan(ScanFold(start, self._fold_rules), run, record.received_s)
         run.start()
-        for series in list(self._parked):
-            parked = self._parked[series]
-            if not parked.ended or record.received_s - parked.since_s <= _ADOPT_WITHIN_S:
-                self._adopt(series, start.uid)
+        for series in adopted:
+            self._adopt(series, start.uid)
 
     def _adopt(self, series: str, uid: ScanUid) -> None:
         parked = self._parked.pop(series)
@@ -231,14 +239,14 @@ class ScanDesk:
             self._series_scan[series] = uid
         return self._open.get(uid)
 
-    def _take_series(self, message: SeriesStart | SeriesEnd) -> None:
+    def _take_series(self, message: SeriesStart | SeriesEnd, record: RawRecord) -> None:
         if isinstance(message, SeriesStart):
             self._armed.add(message.series)
         scan = self._scan_of(message.series) if isinstance(message, SeriesStart) else None
         if scan is not None and isinstance(message, SeriesStart):
             scan.fold.add_series(message)
         elif isinstance(message, SeriesStart):
-            self._park(message.series, message.received_s).start = message
+            self._park(message.series, record).start = message
         elif message.series in self._parked:
             self._parked[message.series].ended = True
 
@@ -251,13 +259,13 @@ class ScanDesk:
             scan.newest_s = max(scan.newest_s, frame.received_s)
             scan.fold.add_frame(ticket, outcome, position_um=frame.position_um, scalars=frame.scalars)
         elif frame.series not in self._armed or frame.series not in self._series_scan:
-            self._park(frame.series, frame.received_s).frames.append((ticket, outcome))
+            self._park(frame.series, record).frames.append((ticket, outcome))
             self.counters["frames_parked"] += 1
         else:
             self.counters["frames_after_close"] += 1
             logger.warning("frame %s came after its scan was closed", frame.frame_id)
 
-    def _take_defect(self, defect: Defect) -> None:
+    def _take_defect(self, defect: Defect, record: RawRecord) -> None:
         series = defect.frame_id.rpartition("/")[0] if defect.frame_id else ""
         scan = self._scan_of(series) if series else None
         if scan is None:
@@ -266,12 +274,12 @@ class ScanDesk:
             scan.newest_s = max(scan.newest_s, defect.received_s)
             scan.fold.add_defect(defect)
         elif series:
-            self._park(series, defect.received_s).frames.append(defect)
+            self._park(series, record).frames.append(defect)
         logger.warning("%s: %s", defect.channel, defect.detail)
         self.counters[defect.reason.replace(" ", "_")] += 1
 
-    def _park(self, series: str, since_s: float) -> _ParkedSeries:
-        return self._parked.setdefault(series, _ParkedSeries(since_s))
+    def _park(self, series: str, record: RawRecord) -> _ParkedSeries:
+        return self._parked.setdefault(series, _ParkedSeries(record.received_s, record.position))
 
     def _open_implicit(self, frame: Frame, record: RawRecord) -> None:
         if self._open:

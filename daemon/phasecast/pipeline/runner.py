@@ -1,8 +1,9 @@
 """One turn of the loop: read records, decode, run the stage on the frames, fold, publish."""
 
+import itertools
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,8 +24,8 @@ _LATENCIES_KEPT = 10_000
 class RecordReader(Protocol):
     """Where the loop takes its records from: a capture, live or old."""
 
-    def read_available(self, max_records: int) -> Sequence[RawRecord]:
-        """Return the next records that are there now, at most `max_records`; empty if there are none."""
+    def read_available(self) -> Iterator[RawRecord]:
+        """Yield the records that are there now; the next call goes on after the last one that was yielded."""
         ...
 
 
@@ -104,7 +105,7 @@ class Runner:
 
     def step(self) -> StepReport:
         """Run one turn. Bad input is counted, never raised; what raises here ends the process."""
-        records = self._reader.read_available(self._max_records)
+        records = list(itertools.islice(self._reader.read_available(), self._max_records))
         messages = [(message, record) for record in records for message in self._decode(record)]
         outcomes = self._reduce([message for message, _ in messages if isinstance(message, Frame)])
         for message, record in messages:

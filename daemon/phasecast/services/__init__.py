@@ -1,0 +1,1 @@
+"""Composition roots: each service wires concrete parts, and owns their life."""

@@ -1,0 +1,53 @@
+"""Where everything of one beamtime lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phasecast.core.errors import PhasecastError
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """The data directory of one beamtime; no server is needed to read it.
+
+    Parameters
+    ----------
+    root
+        The directory; made by `create`.
+    """
+
+    root: Path
+
+    @property
+    def captures(self) -> Path:
+        """What came over the wire, verbatim."""
+        return self.root / "captures"
+
+    @property
+    def results(self) -> Path:
+        """One NeXus file a scan."""
+        return self.root / "results"
+
+    @property
+    def status(self) -> Path:
+        """What each service says of itself, once a second."""
+        return self.root / "status"
+
+    def create(self) -> "DataDirectory":
+        """Make all folders and return self.
+
+        Raises
+        ------
+        PhasecastError
+            If they cannot be made.
+        """
+        try:
+            for folder in (self.captures, self.results, self.status):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PhasecastError(
+                f"cannot make the data directory ({error.strerror})",
+                where=str(self.root),
+                remedy="choose a folder you may write to with --data-dir",
+            ) from error
+        return self

@@ -1,0 +1,208 @@
+"""One derived run, and one result file, for each raw scan; unfinished ones are taken up again."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from phasecast.core.errors import ResultFileError
+from phasecast.core.protocols import Document
+from phasecast.core.record import CapturePosition
+from phasecast.core.result import ResultHeader
+from phasecast.core.scan import ScanStart
+from phasecast.pipeline.emitter import DerivedRun
+from phasecast.profiles import Profile
+from phasecast.results import open_result, repair
+from phasecast.results.repair import is_crashed
+from phasecast.services.placing import POINT_COLUMNS, fold_rules
+from phasecast.sinks.nexus import NexusSink
+from phasecast.xrd.patterns import bin_centres_deg
+from phasecast.xrd.stages import XrdStage
+
+logger = logging.getLogger(__name__)
+
+_PACKAGES = ("phasecast", "numpy", "pyFAI", "torch", "fabio", "h5py", "event-model", "pyzmq", "dectris-compression")
+_UNFINISHED = "unfinished"
+
+
+def software_versions() -> dict[str, str]:
+    """Return the version of everything that shapes a result."""
+    versions = {"python": python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedResult:
+    """A result whose daemon ended before its scan did.
+
+    Parameters
+    ----------
+    path
+        The repaired file.
+    header
+        Its header.
+    capture_start
+        First record of its scan.
+    committed
+        Places of the frames whose outcome it holds.
+    """
+
+    path: Path
+    header: ResultHeader
+    capture_start: CapturePosition
+    committed: frozenset[tuple[str, int]]
+
+
+def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
+    """Return the unfinished results of a folder, repaired, and the raw uids of the finished ones.
+
+    A file that cannot even be repaired is left alone and named in the log.
+    """
+    unfinished: list[UnfinishedResult] = []
+    finished: set[str] = set()
+    for path in sorted(folder.glob("*.nxs")):
+        try:
+            if is_crashed(path):
+                repair(path)
+            with open_result(path) as result:
+                header = result.header
+                start = header.processing.get("capture_start")
+                if (result.is_closed and result.counters.get("exit_status") != _UNFINISHED) or start is None:
+                    finished.add(header.raw_uid)
+                    continue
+                references = (result.frame_reference(row) for row in range(result.points))
+                committed = frozenset(
+                    (reference.path, reference.offset) for reference in references if reference is not None
+                )
+        except ResultFileError as error:
+            logger.error("%s", error)
+            continue
+        unfinished.append(
+            UnfinishedResult(path=path, header=header, capture_start=CapturePosition(**start), committed=committed)
+        )
+    return unfinished, finished
+
+
+@dataclass(slots=True)
+class DerivedRuns:
+    """Opens the derived run of each scan that starts.
+
+    Parameters
+    ----------
+    folder
+        Where result files go.
+    profile, stage
+        What reduces and classifies.
+    on_finished
+        Called with the path of each result that was closed.
+    settings
+        Other settings worth recording, JSON-able.
+    """
+
+    folder: Path
+    profile: Profile
+    stage: XrdStage
+    on_finished: Callable[[Path], None]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    _unfinished: dict[str, UnfinishedResult] = field(default_factory=dict)
+    _finished: set[str] = field(default_factory=set)
+    _open: dict[str, NexusSink] = field(default_factory=dict)
+
+    def recover(self) -> tuple[CapturePosition | None, frozenset[tuple[str, int]]]:
+        """Look for what an earlier daemon left; return where to replay from and which frames to skip."""
+        unfinished, self._finished = find_results(self.folder)
+        self._unfinished = {result.header.raw_uid: result for result in unfinished}
+        for result in unfinished:
+            logger.warning("taking up %s again", result.path)
+        start = min((result.capture_start for result in unfinished), default=None)
+        return start, frozenset().union(*(result.committed for result in unfinished))
+
+    def open(self, start: ScanStart, position: CapturePosition) -> DerivedRun | None:
+        """Open the run of a scan; None if its result is finished already."""
+        if start.uid in self._finished:
+            return None
+        left = self._unfinished.pop(start.uid, None)
+        if left is not None:
+            sink = NexusSink.resume(left.path)
+            header = left.header
+        else:
+            header = self._header(start, position)
+            sink = NexusSink(self.folder / _file_name(start))
+        self._open[start.uid] = sink
+
+        def publish(name: str, doc: Document) -> None:
+            sink(name, doc)
+            if name == "stop":
+                self._finish(start.uid)
+
+        return DerivedRun(header, publish)
+
+    def close(self) -> None:
+        """Close the files of scans that have not ended; the next daemon takes them up again."""
+        for sink in self._open.values():
+            sink.close()
+        self._open.clear()
+
+    @property
+    def open_paths(self) -> list[Path]:
+        """Files that grow right now."""
+        return [sink.path for sink in self._open.values()]
+
+    def _finish(self, uid: str) -> None:
+        sink = self._open.pop(uid)
+        sink.close()
+        self._finished.add(uid)
+        self.on_finished(sink.path)
+
+    def _header(self, start: ScanStart, position: CapturePosition) -> ResultHeader:
+        positions = self.profile.positions
+        integrator, classifier = self.stage.integrator, self.stage.classifier
+        geometry = integrator.geometry
+        return ResultHeader(
+            result_uid=str(uuid.uuid4()),
+            raw_uid=start.uid,
+            scan_id=start.scan_id,
+            plan_name=start.plan_name,
+            started_s=start.time_s,
+            axes=start.axes,
+            shape=start.shape,
+            snaking=start.snaking,
+            expected_points=start.expected_points,
+            horizontal_field=positions.horizontal.field if positions else "",
+            vertical_field=positions.vertical.field if positions else "",
+            columns=tuple(self.stage.columns),
+            point_columns=tuple(POINT_COLUMNS[name] for name in fold_rules(self.profile).scalar_fields),
+            tth_deg=tuple(float(value) for value in bin_centres_deg(integrator.axes[0])),
+            classes=classifier.classes if classifier else (),
+            model=classifier.stamp if classifier else None,
+            profile_name=self.profile.name,
+            profile=self.profile.model_dump(mode="json"),
+            device=integrator.device,
+            device_note=integrator.device_note,
+            processing={
+                "capture_start": {"segment": position.segment, "offset": position.offset},
+                "geometry": asdict(geometry),
+                "geometry_id": integrator.geometry_id,
+                "error_model": "poisson",
+                "created_s": time.time(),
+                **self.settings,
+            },
+            versions=software_versions(),
+            metadata=start.metadata,
+        )
+
+
+def _file_name(start: ScanStart) -> str:
+    stamp = datetime.fromtimestamp(start.time_s, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"{stamp}_{start.plan_name}_{start.scan_id:05d}_{start.uid[:8]}.nxs"

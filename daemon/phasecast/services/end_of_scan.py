@@ -1,0 +1,59 @@
+"""What follows a finished scan: picture and summary, made from the closed file in a process of its own."""
+
+import logging
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+logger = logging.getLogger(__name__)
+
+
+def picture_path(result: Path) -> Path:
+    """Where the map of a result file is drawn."""
+    return result.with_suffix(".png")
+
+
+def summary_path(result: Path) -> Path:
+    """Where the summary of a result file is written."""
+    return result.with_suffix(".json")
+
+
+def finish_scan(result: Path) -> None:
+    """Draw the map and write the summary of a closed result file."""
+    from phasecast.results import open_result
+    from phasecast.sinks.map_png import draw_map
+    from phasecast.sinks.summary import write_summary
+
+    with open_result(result) as opened:
+        draw_map(opened, picture_path(result))
+        write_summary(opened, summary_path(result))
+
+
+def _be_nice() -> None:
+    os.nice(10)
+
+
+class EndOfScan:
+    """A worker process, below the priority of the live loop, for what is slow and can be done again."""
+
+    def __enter__(self) -> Self:
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_be_nice)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True)
+
+    def submit(self, result: Path) -> None:
+        """Ask for picture and summary of a closed result file; a failure is logged, the file itself is safe."""
+
+        def report(future: Future[None]) -> None:
+            failure = future.exception()
+            if failure is not None:
+                logger.error("no picture or summary of %s: %s", result, failure)
+
+        self._pool.submit(finish_scan, result).add_done_callback(report)

@@ -1,0 +1,158 @@
+"""The live diffraction service: wires to capture, capture to result files."""
+
+import logging
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from phasecast.core.errors import SourceError
+from phasecast.pipeline.desk import DeskRules, ScanDesk
+from phasecast.pipeline.runner import Runner
+from phasecast.profiles import load_profile
+from phasecast.services.data_directory import DataDirectory
+from phasecast.services.derived_runs import DerivedRuns
+from phasecast.services.end_of_scan import EndOfScan
+from phasecast.services.lifecycle import stop_on_signals
+from phasecast.services.placing import fold_rules
+from phasecast.services.status import StatusFile
+from phasecast.services.xrd_stage import build_stage
+from phasecast.sources.capture import CaptureReader, CaptureWriter
+from phasecast.sources.uri import Source, open_source, options_from_profile
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "live-xrd"
+_IDLE_WAIT_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """What `phasecast live xrd` can be told; names as on the command line."""
+
+    profile: str
+    data_dir: Path
+    sources: tuple[str, ...] = ()
+    model: str | None = None
+    device: str = "auto"
+    poni: Path | None = None
+    expected_points: int | None = None
+    close_after_idle_s: float = 900.0
+    once: bool = False
+
+
+@dataclass(slots=True)
+class LiveService:
+    """The parts of the service and its loop."""
+
+    runner: Runner
+    desk: ScanDesk
+    runs: DerivedRuns
+    sources: list[Source]
+    capture: CaptureWriter
+    reader: CaptureReader
+    status: StatusFile
+    once: bool
+
+    def run(self, stop: Event) -> None:
+        """Run turn after turn until asked to stop; with `once`, until the first scan is finished."""
+        while not stop.is_set() and not (self.once and self.desk.finished):
+            report = self.runner.step()
+            self.status.write(self.describe)
+            if not report.records:
+                self.capture.wait(_IDLE_WAIT_S, self.reader.position)
+        for source in self.sources:
+            source.receiver.stop()
+        while self.runner.step().records:
+            pass
+        self.status.write(lambda: {**self.describe(), "state": "stopped"}, now=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the status file says."""
+        p50_s, p99_s = self.runner.latency_s(50, 99)
+        return {
+            "service": SERVICE,
+            "state": "running",
+            "sources": {str(source.channel): source.receiver.status() for source in self.sources},
+            "capture": self.capture.status(),
+            "backlog_bytes": self.reader.backlog_bytes,
+            "latency_p50_ms": round(p50_s * 1e3, 2) if p50_s == p50_s else None,
+            "latency_p99_ms": round(p99_s * 1e3, 2) if p99_s == p99_s else None,
+            "counters": {**self.runner.counters, **self.desk.counters},
+            "scans": [
+                {
+                    "uid": fold.start.uid,
+                    "scan_id": fold.start.scan_id,
+                    "expected_points": fold.start.expected_points,
+                    "ledger": fold.ledger.sums(),
+                    "flags": fold.ledger.flag_sums(),
+                    "counters": dict(fold.counters),
+                    "doubt": fold.doubt.reason if fold.doubt else "",
+                }
+                for fold in self.desk.open_folds
+            ],
+            "finished_scans": len(self.desk.finished),
+            "results": [path.name for path in self.runs.open_paths],
+            "device": self.runs.stage.integrator.device,
+            "device_note": self.runs.stage.integrator.device_note,
+        }
+
+
+def run_live_xrd(options: LiveOptions) -> int:
+    """Run the service until a signal, or with `once` until the first scan is finished; return the exit status.
+
+    Raises
+    ------
+    PhasecastError
+        If it cannot start: no such profile, geometry, bundle or source.
+    """
+    profile = load_profile(options.profile)
+    uris = options.sources or profile.sources
+    if not uris:
+        raise SourceError("no source given", where=f"profile {profile.name}", remedy="name one with --source")
+    directory = DataDirectory(options.data_dir).create()
+    stage = build_stage(profile, model=options.model, device=options.device, poni=options.poni)
+    sources = [open_source(uri, options_from_profile(profile)) for uri in uris]
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        end_of_scan = stack.enter_context(EndOfScan())
+        runs = DerivedRuns(
+            folder=directory.results,
+            profile=profile,
+            stage=stage,
+            on_finished=end_of_scan.submit,
+            settings={"sources": list(uris)},
+        )
+        replay_from, committed = runs.recover()
+        stack.callback(runs.close)
+        capture = stack.enter_context(CaptureWriter(directory.captures))
+        reader = stack.enter_context(CaptureReader(directory.captures, replay_from or capture.end))
+        desk = ScanDesk(
+            fold_rules=fold_rules(profile),
+            desk_rules=DeskRules(idle_s=options.close_after_idle_s, expected_points=options.expected_points),
+            open_run=runs.open,
+        )
+        runner = Runner(
+            reader=reader,
+            decoders={source.channel: source.decoder for source in sources},
+            stage=stage,
+            desk=desk,
+            clock=time.time,
+            committed=committed,
+        )
+        for source in sources:
+            source.receiver.start(capture)
+            stack.callback(source.receiver.stop)
+        LiveService(
+            runner=runner,
+            desk=desk,
+            runs=runs,
+            sources=sources,
+            capture=capture,
+            reader=reader,
+            status=StatusFile(directory.status / f"{SERVICE}.json"),
+            once=options.once,
+        ).run(stop)
+    return 0

@@ -1,0 +1,46 @@
+"""From what a profile declares to what the fold needs."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from phasecast.core.result import ColumnSpec
+from phasecast.pipeline.fold import FoldRules
+from phasecast.pipeline.join import JoinRule
+from phasecast.profiles import Profile
+
+POINT_COLUMNS = {
+    "i0": ColumnSpec(name="i0", dtype="<f8", description="incident monitor, as measured"),
+    "transmission": ColumnSpec(name="transmission", dtype="<f8", description="transmission of the sample"),
+}
+
+
+def fold_rules(profile: Profile) -> FoldRules:
+    """Return the rules of a profile for joining frames and points."""
+    fields = {"i0": profile.monitors.i0_field, "transmission": profile.monitors.transmission_field}
+    return FoldRules(
+        join=JoinRule(
+            use_keys=bool({"counter", "datum"} & set(profile.join.key)),
+            align=profile.join.align,
+            skip_frames_per_row=profile.join.skip_frames_per_row,
+        ),
+        place=place_by(profile),
+        scalar_fields={name: field for name, field in fields.items() if field},
+        frames_place_themselves=profile.frame_files.position_from != "documents",
+    )
+
+
+def place_by(profile: Profile) -> Callable[[Mapping[str, float]], tuple[float, float]]:
+    """Return the map from measured motor positions to sample coordinates (x_um, y_um), y up."""
+    if profile.frame_files.position_from == "header":
+        return lambda position: (position.get("x", math.nan), position.get("y", math.nan))
+    positions = profile.positions
+    if positions is None:
+        return lambda position: (math.nan, math.nan)
+    horizontal, vertical = positions.horizontal, positions.vertical
+
+    def place(position: Mapping[str, float]) -> tuple[float, float]:
+        x = position.get(horizontal.field, math.nan) * horizontal.factor_to_um * horizontal.sign
+        y = position.get(vertical.field, math.nan) * vertical.factor_to_um * vertical.sign
+        return x, y
+
+    return place
