@@ -1,0 +1,238 @@
+"""Frame files in memory: whether they are complete, and what they hold.
+
+fabio loops for ever on a CBF that ends inside its binary header and returns zeros for a short EDF, so nothing is
+given to it before it is known to be complete.
+"""
+
+import base64
+import hashlib
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from fabio.cbfimage import CbfImage
+from fabio.edfimage import EdfImage
+from fabio.TiffIO import TiffIO
+from numpy.typing import NDArray
+
+from phasecast.core.errors import FrameError
+from phasecast.sources.frame_name import format_suffix
+
+_CBF_MARKER = b"--CIF-BINARY-FORMAT-SECTION--"
+_CBF_STARTER = b"\x0c\x1a\x04\xd5"
+_CBF_FIELD = re.compile(rb"^(X-Binary-[A-Za-z-]+|Content-MD5):\s*(\S+)", re.MULTILINE)
+_MAX_HEADER_BYTES = 1 << 20
+_EDF_FIELD = re.compile(rb"(\w+)\s*=\s*([^;]*?)\s*;")
+_EDF_ITEM_BYTES = {
+    **dict.fromkeys((b"signedbyte", b"unsignedbyte"), 1),
+    **dict.fromkeys((b"signedshort", b"unsignedshort"), 2),
+    **dict.fromkeys((b"signedinteger", b"unsignedinteger", b"signedlong", b"unsignedlong"), 4),
+    **dict.fromkeys((b"floatvalue", b"float"), 4),
+    **dict.fromkeys((b"doublevalue", b"double", b"signed64", b"unsigned64"), 8),
+}
+
+
+class IncompleteFileError(FrameError):
+    """The file ends before its frame does: it is still being written, or was cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameContent:
+    """What a frame file holds.
+
+    Parameters
+    ----------
+    image
+        Counts, shape (rows, cols), integers.
+    header
+        The header's text for people, in the lines the detector wrote.
+    """
+
+    image: NDArray[np.integer]
+    header: str
+
+
+def require_complete(
+    name: str,
+    content: bytes,
+    *,
+    raw_shape: tuple[int, int] | None = None,
+    max_bytes: int = 256 << 20,
+) -> bytes:
+    """Return the file's bytes, uncompressed, if a whole frame is in them.
+
+    Parameters
+    ----------
+    name
+        Name of the file; its suffix chooses the format, ``.gz`` after it is taken off.
+    content
+        The file's bytes.
+    raw_shape
+        (rows, cols) of files that are bare int32 pixels (``.raw``).
+    max_bytes
+        Largest file, uncompressed.
+
+    Raises
+    ------
+    IncompleteFileError
+        If bytes are missing or the checksum in the file differs.
+    FrameError
+        If it is no such file.
+    """
+    if name.lower().endswith(".gz"):
+        content = _gunzip(name, content, max_bytes)
+    if len(content) > max_bytes:
+        raise FrameError(f"larger than {max_bytes} bytes", where=name)
+    check: dict[str, Callable[[str, bytes], None]] = {
+        ".cbf": _require_cbf,
+        ".tif": _require_tiff,
+        ".tiff": _require_tiff,
+        ".edf": _require_edf,
+    }
+    suffix = format_suffix(name)
+    if suffix == ".raw":
+        _require_raw(name, content, raw_shape)
+    elif suffix in check:
+        check[suffix](name, content)
+    else:
+        raise FrameError("not a frame format", where=name, remedy="CBF, TIFF, EDF or .raw is read")
+    return content
+
+
+def read_frame_file(
+    name: str,
+    content: bytes,
+    *,
+    raw_shape: tuple[int, int] | None = None,
+    max_bytes: int = 256 << 20,
+) -> FrameContent:
+    """Return the frame of a file; parameters as `require_complete`.
+
+    Raises
+    ------
+    FrameError
+        If the file is incomplete, corrupt, or not one image of integers.
+    """
+    content = require_complete(name, content, raw_shape=raw_shape, max_bytes=max_bytes)
+    suffix = format_suffix(name)
+    try:
+        if suffix == ".raw":
+            assert raw_shape is not None
+            image, header = np.frombuffer(content, "<i4").reshape(raw_shape), ""
+        elif suffix == ".cbf":
+            cbf = CbfImage().read(BytesIO(content))
+            image, header = cbf.data, str(cbf.header.get("_array_data.header_contents", ""))
+        elif suffix == ".edf":
+            edf = EdfImage().read(BytesIO(content))
+            image, header = edf.data, "\n".join(f"# {key} {value}" for key, value in edf.header.items())
+        else:
+            tiff = TiffIO(BytesIO(content))
+            image, header = tiff.getImage(0), str(tiff.getInfo(0).get("imageDescription") or "")
+    # fabio's readers raise whatever the broken field makes Python raise; it is one bad frame either way.
+    except Exception as error:
+        raise FrameError(f"cannot be read ({type(error).__name__}: {str(error)[:160]})", where=name) from error
+    if not isinstance(image, np.ndarray) or image.ndim != 2 or not image.size:
+        raise FrameError(f"not one two-dimensional image (shape {getattr(image, 'shape', None)})", where=name)
+    if image.dtype.kind not in "iu":
+        raise FrameError(f"pixels are {image.dtype}, not integer counts", where=name)
+    if not image.dtype.isnative:
+        image = image.astype(image.dtype.newbyteorder("="))
+    return FrameContent(image=image, header=header)
+
+
+def _gunzip(name: str, content: bytes, max_bytes: int) -> bytes:
+    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = inflate.decompress(content, max_bytes + 1)
+    except zlib.error as error:
+        raise FrameError(f"gzip is corrupt ({error})", where=name) from error
+    if len(plain) > max_bytes:
+        raise FrameError(f"larger than {max_bytes} bytes", where=name)
+    if not inflate.eof:
+        raise IncompleteFileError("gzip ends early", where=name)
+    return plain
+
+
+def _require_cbf(name: str, content: bytes) -> None:
+    marker = content.find(_CBF_MARKER, 0, _MAX_HEADER_BYTES)
+    starter = content.find(_CBF_STARTER, marker, _MAX_HEADER_BYTES) if marker >= 0 else -1
+    if starter < 0:
+        if len(content) >= _MAX_HEADER_BYTES:
+            raise FrameError("no binary section in the first MiB: not a CBF frame", where=name)
+        raise IncompleteFileError(f"ends after {len(content)} bytes, before its pixels begin", where=name)
+    fields = {match[1]: match[2] for match in _CBF_FIELD.finditer(content, marker, starter)}
+    size = _natural(fields.get(b"X-Binary-Size", b""))
+    if not size:
+        raise FrameError("X-Binary-Size is missing", where=name)
+    pixels = content[starter + 4 : starter + 4 + size]
+    if len(pixels) < size:
+        raise IncompleteFileError(f"{len(pixels)} of {size} bytes of pixels are there", where=name)
+    stated = fields.get(b"Content-MD5")
+    if stated is not None and base64.b64encode(hashlib.md5(pixels, usedforsecurity=False).digest()) != stated:
+        raise IncompleteFileError("Content-MD5 differs from the pixels", where=name)
+    fast = _natural(fields.get(b"X-Binary-Size-Fastest-Dimension", b""))
+    slow = _natural(fields.get(b"X-Binary-Size-Second-Dimension", b""))
+    # Byte-offset compression takes one byte a pixel at least; anything else would only make fabio allocate.
+    if not fast or not slow or fast * slow > size:
+        raise FrameError(f"{size} bytes cannot hold {fast}x{slow} pixels", where=name)
+    elements = _natural(fields.get(b"X-Binary-Number-of-Elements", b""))
+    if elements and elements != fast * slow:
+        raise FrameError(f"{elements} elements are not {fast}x{slow} pixels", where=name)
+
+
+def _require_tiff(name: str, content: bytes) -> None:
+    if len(content) < 8:
+        raise IncompleteFileError(f"{len(content)} bytes are no TIFF yet", where=name)
+    if content[:4] not in (b"II*\x00", b"MM\x00*"):
+        raise FrameError("not a TIFF", where=name)
+    try:
+        info = TiffIO(BytesIO(content)).getInfo(0)
+        ends = [offset + count for offset, count in zip(info["stripOffsets"], info["stripByteCounts"], strict=True)]
+        total = sum(info["stripByteCounts"])
+        needed = info["nRows"] * info["nColumns"] * int(info["nBits"]) // 8
+        compressed = info["compression"]
+    except Exception as error:
+        raise IncompleteFileError(f"the TIFF directory cannot be read ({error})", where=name) from error
+    if not ends or max(ends) > len(content):
+        raise IncompleteFileError(f"{len(content)} of {max(ends, default=0)} bytes are there", where=name)
+    if not compressed and total < needed:
+        raise FrameError(f"{total} bytes of strips where the image needs {needed}", where=name)
+
+
+def _require_edf(name: str, content: bytes) -> None:
+    if not content:
+        raise IncompleteFileError("0 bytes are no EDF yet", where=name)
+    if not content.lstrip(b"\r\n").startswith(b"{"):
+        raise FrameError("not an EDF", where=name)
+    end = content.find(b"}", 0, _MAX_HEADER_BYTES)
+    if end < 0 or content[end + 1 : end + 2] not in (b"\n", b"\r"):
+        raise IncompleteFileError("the EDF header is not closed", where=name)
+    begin = end + (3 if content[end + 1 : end + 3] == b"\r\n" else 2)
+    fields = {match[1].lower(): match[2] for match in _EDF_FIELD.finditer(content, 0, end)}
+    stated = _natural(fields.get(b"edf_binarysize", fields.get(b"size", b"")))
+    item = _EDF_ITEM_BYTES.get(fields.get(b"datatype", b"").lower(), 0)
+    computed = _natural(fields.get(b"dim_1", b"")) * _natural(fields.get(b"dim_2", b"")) * item
+    compressed = fields.get(b"compression", b"none").lower() not in (b"", b"none", b"nocompression")
+    needed = stated if compressed else max(stated, computed)
+    if not needed or not computed:
+        raise FrameError("the EDF header states no size", where=name)
+    if len(content) - begin < needed:
+        raise IncompleteFileError(f"{len(content) - begin} of {needed} bytes of pixels are there", where=name)
+
+
+def _require_raw(name: str, content: bytes, raw_shape: tuple[int, int] | None) -> None:
+    if raw_shape is None:
+        raise FrameError(".raw needs the detector's shape", where=name, remedy="state it in the profile")
+    needed = raw_shape[0] * raw_shape[1] * struct.calcsize("<i")
+    if len(content) < needed:
+        raise IncompleteFileError(f"{len(content)} of {needed} bytes are there", where=name)
+    if len(content) > needed:
+        raise FrameError(f"{len(content)} bytes where {raw_shape} pixels need {needed}", where=name)
+
+
+def _natural(text: bytes) -> int:
+    return int(text) if text.isdigit() and len(text) <= 15 else 0

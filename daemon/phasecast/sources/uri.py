@@ -1,0 +1,257 @@
+"""Opening sources by their URI, and the decoders that belong to a channel."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from phasecast.core.errors import SourceError
+from phasecast.core.record import Channel, Decoder, Receiver
+from phasecast.sources import directory, documents, simplon
+from phasecast.sources.capture import CaptureReader
+from phasecast.sources.directory import DirectoryReceiver, FileDecoder
+from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
+from phasecast.sources.simplon import SimplonDecoder, SimplonReceiver
+
+EXAMPLES = {
+    "files": "files:///ramdisk/run1",
+    "simplon": "simplon://host:9999",
+    "bluesky": "bluesky://host:5578?prefix=bl16xu",
+    "capture": "capture:///data/captures",
+}
+_PARAMETERS = {
+    "files": {"channel", "existing", "wait", "poll_s", "timeout_s"},
+    "simplon": {"channel"},
+    "bluesky": {"channel", "prefix", "counter_field", "counter_offset"},
+    "capture": set[str](),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What a profile says of its wires; a URI's own parameters win.
+
+    Parameters
+    ----------
+    counter_field, counter_offset
+        Event field with the detector's number of the frame, and what to add to it: see `DocumentDecoder`.
+    prefix
+        Prefix of the documents' publisher.
+    position_fields
+        Axis to header key or expression: see `compile_position_fields`.
+    number_pattern
+        Regular expression for the number in file names: see `parse_frame_name`.
+    raw_shape
+        (rows, cols) of ``.raw`` files.
+    existing
+        Whether frames that lie in a folder already count.
+    wait
+        Whether a watched folder may appear later.
+    poll_s
+        Pause between two looks into a folder.
+    timeout_s
+        Time after which an incomplete file is given up.
+    max_image_bytes
+        Largest image, uncompressed, that is decoded.
+    file_roots
+        Folders to look in for files that have moved since they were recorded.
+    """
+
+    counter_field: str | None = None
+    counter_offset: int = 0
+    prefix: str = ""
+    position_fields: Mapping[str, str] = field(default_factory=dict)
+    number_pattern: str | None = None
+    raw_shape: tuple[int, int] | None = None
+    existing: bool = True
+    wait: bool = False
+    poll_s: float = 0.05
+    timeout_s: float = 30.0
+    max_image_bytes: int = 128 << 20
+    file_roots: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One opened URI.
+
+    Parameters
+    ----------
+    uri
+        As given.
+    channel
+        Name of the wire; ``capture`` for a capture, whose records name their own channels.
+    receiver, decoder
+        The wire's two halves; None for a capture.
+    reader
+        Reads the capture; None for a wire.
+    """
+
+    uri: str
+    channel: Channel
+    receiver: Receiver | None = None
+    decoder: Decoder | None = None
+    reader: CaptureReader | None = None
+
+
+def open_source(uri: str, options: SourceOptions | None = None) -> Source:
+    """Return the source that a URI names; nothing is connected before its receiver is started.
+
+    Raises
+    ------
+    SourceError
+        If the URI is malformed or names a wire that is not supported.
+    CaptureError
+        If a ``capture:`` URI names no capture.
+    """
+    try:
+        split = urlsplit(uri)
+    except ValueError as error:
+        raise _bad(uri, str(error)) from error
+    kind = split.scheme
+    if kind not in EXAMPLES:
+        raise _bad(uri, f"unknown kind of source {kind!r}" if kind else "no kind of source")
+    parameters = _parameters(uri, split)
+    options = _merge(uri, options or SourceOptions(), parameters)
+    channel = Channel(parameters.get("channel", kind))
+    if channel.partition(".")[0] != kind:
+        raise _bad(uri, f"channel {channel!r} must be {kind!r} or begin with '{kind}.'")
+    if kind == "capture":
+        reader = CaptureReader(_path(uri, split), follow=False)
+        return Source(uri=uri, channel=channel, reader=reader)
+    make: Callable[[], Receiver] = {
+        "files": lambda: _files(uri, split, channel, options),
+        "simplon": lambda: SimplonReceiver(_tcp(uri, split), channel=channel),
+        "bluesky": lambda: DocumentReceiver(_tcp(uri, split), prefix=options.prefix, channel=channel),
+    }[kind]
+    return Source(uri=uri, channel=channel, receiver=make(), decoder=make_decoder(channel, options))
+
+
+def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Decoder:
+    """Return a new decoder for the records of a channel; the channel's name up to a dot says which.
+
+    Raises
+    ------
+    SourceError
+        If no wire of that name is known.
+    """
+    options = options or SourceOptions()
+    kind = channel.partition(".")[0]
+    if kind == simplon.CHANNEL:
+        return SimplonDecoder(max_image_bytes=options.max_image_bytes)
+    if kind == documents.CHANNEL:
+        return DocumentDecoder(counter_field=options.counter_field, counter_offset=options.counter_offset)
+    if kind == directory.CHANNEL:
+        return FileDecoder(
+            file_roots=options.file_roots,
+            position_fields=options.position_fields,
+            number_pattern=_pattern(options.number_pattern),
+            raw_shape=options.raw_shape,
+            max_bytes=options.max_image_bytes,
+        )
+    raise SourceError(
+        f"channel {channel!r} is not one of {', '.join(sorted(set(EXAMPLES) - {'capture'}))}",
+        where="capture",
+        remedy="was it recorded by a newer phasecast?",
+    )
+
+
+def _bad(uri: str, what: str) -> SourceError:
+    scheme = uri.partition(":")[0]
+    examples = [EXAMPLES[scheme]] if scheme in EXAMPLES else list(EXAMPLES.values())
+    return SourceError(what, where=uri, remedy=f"write for example {' or '.join(examples)}")
+
+
+def _parameters(uri: str, split: SplitResult) -> dict[str, str]:
+    parameters = dict(parse_qsl(split.query, keep_blank_values=True))
+    allowed = _PARAMETERS[split.scheme]
+    for name in parameters:
+        if name not in allowed:
+            known = ", ".join(sorted(allowed)) or "none"
+            raise _bad(uri, f"unknown parameter {name!r} (known: {known})")
+    return parameters
+
+
+def _merge(uri: str, options: SourceOptions, parameters: Mapping[str, str]) -> SourceOptions:
+    convert: dict[str, Callable[[str], object]] = {
+        "existing": _flag,
+        "wait": _flag,
+        "poll_s": _positive,
+        "timeout_s": _positive,
+        "prefix": _word,
+        "counter_field": str,
+        "counter_offset": int,
+    }
+    changes: dict[str, Any] = {}
+    for name, text in parameters.items():
+        if name in convert:
+            try:
+                changes[name] = convert[name](text)
+            except ValueError as error:
+                raise _bad(uri, f"{name}={text}: {error}") from error
+    return replace(options, **changes)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("must be 0 or 1")
+    return text == "1"
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise ValueError("must be a positive number of seconds")
+    return value
+
+
+def _word(text: str) -> str:
+    if " " in text:
+        raise ValueError("a prefix holds no blank")
+    return text
+
+
+def _tcp(uri: str, split: SplitResult) -> str:
+    try:
+        host, port = split.hostname, split.port
+    except ValueError as error:
+        raise _bad(uri, str(error)) from error
+    if not host or not port or split.path not in ("", "/"):
+        raise _bad(uri, "host and port are needed, and nothing behind them")
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+
+def _path(uri: str, split: SplitResult) -> Path:
+    """Return the path of ``kind:///absolute``, ``kind:relative`` or ``kind://relative``."""
+    path = unquote(split.netloc + split.path)
+    if not path:
+        raise _bad(uri, "no path")
+    return Path(path).expanduser()
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    if text is None:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise SourceError(f"{text!r} is no regular expression ({error})", where="number_pattern") from error
+    if not pattern.groups:
+        raise SourceError(f"{text!r} has no group", where="number_pattern", remedy=r"write for example _(\d+)\.cbf")
+    return pattern
+
+
+def _files(uri: str, split: SplitResult, channel: Channel, options: SourceOptions) -> DirectoryReceiver:
+    return DirectoryReceiver(
+        _path(uri, split),
+        channel=channel,
+        wait=options.wait,
+        poll_s=options.poll_s,
+        existing=options.existing,
+        timeout_s=options.timeout_s,
+        number_pattern=_pattern(options.number_pattern),
+        raw_shape=options.raw_shape,
+        max_bytes=options.max_image_bytes,
+    )
