@@ -191,6 +191,90 @@ def live_xrd(
     raise typer.Exit(code)
 
 
+@app.command()
+def demo(
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="Where the demo keeps its data.")] = Path("demo-data"),
+    shape: Annotated[str, typer.Option(help="Rows x columns of the map.")] = "40x60",
+    rate: Annotated[float, typer.Option(help="Points per second.")] = 50.0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated sample.")] = 0,
+    files: Annotated[bool, typer.Option("--files", help="Frames as CBF files instead of a stream.")] = False,
+    device: Device = "auto",
+    once: Annotated[bool, typer.Option("--once", help="End when the scan is finished.")] = False,
+) -> None:
+    """Run everything at once: a simulated BL16XU scan through the real wires, to a phase map.
+
+    Exit status 0 only if every point is done.
+
+    Example: phasecast demo --once
+    """
+    from rich.console import Console
+
+    from phasecast.services.demo import DemoOptions, run_demo
+
+    rows, columns = _shape(shape)
+    options = DemoOptions(
+        data_dir=data_dir, rows=rows, columns=columns, rate_hz=rate, seed=seed, files=files, device=device
+    )
+    raise typer.Exit(run_demo(options, Console(stderr=True)))
+
+
+@simulate_app.command("xrd")
+def simulate_xrd(
+    output: Annotated[str, typer.Option("-o", help="simplon://127.0.0.1:PORT (0: any) or a folder for CBF files.")],
+    shape: Annotated[str, typer.Option(help="Rows x columns of the map.")] = "30x40",
+    step_um: Annotated[float, typer.Option(help="Step of the map in um.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Seed of sample, frames and beam.")] = 0,
+    rate: Annotated[float, typer.Option(help="Points per second within a row; 0 is as fast as it goes.")] = 20.0,
+    exposure_counts: Annotated[float, typer.Option(help="Mean counts a frame.")] = 2e5,
+    documents_port: Annotated[int, typer.Option(help="Port at which documents are offered; 0: any.")] = 5578,
+    counter: Annotated[bool, typer.Option(help="Whether events carry the detector's image number.")] = True,
+    truth: Annotated[Path | None, typer.Option(help="File to write the true map to.")] = None,
+    announce: Annotated[Path | None, typer.Option(help="File to write the addresses to.")] = None,
+    start_when: Annotated[Path | None, typer.Option(help="Start when this path exists.")] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Something that goes wrong, e.g. drop_triggers=7,9 or no_stop=true.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate BL16XU: bluesky documents over 0MQ, frames over ZMQ (SIMPLON V1) or as files.
+
+    Example: phasecast simulate xrd -o simplon://127.0.0.1:9999 --shape 20x30 --truth truth.json
+    """
+    from dataclasses import asdict
+
+    from phasecast.simulate.beamline import BeamlineOptions, run_beamline
+    from phasecast.simulate.faults import parse_faults
+
+    summary = run_beamline(
+        BeamlineOptions(
+            output=output,
+            shape=_shape(shape),
+            step_um=step_um,
+            seed=seed,
+            rate_hz=rate or None,
+            exposure_counts=exposure_counts,
+            documents_in_port=5577 if documents_port else 0,
+            documents_out_port=documents_port,
+            counter=counter,
+            truth=truth,
+            announce=announce,
+            start_when=start_when,
+            faults=parse_faults(fault or []),
+        )
+    )
+    if as_json:
+        _print_json(asdict(summary))
+    else:
+        _say(f"{summary.frames_sent} frames and {summary.documents} documents in {summary.seconds:.1f} s")
+
+
+def _shape(text: str) -> tuple[int, int]:
+    rows, cross, columns = text.lower().partition("x")
+    if not (cross and rows.isdigit() and columns.isdigit() and int(rows) and int(columns)):
+        raise PhasecastError(f"{text!r} is no map shape", where="--shape", remedy="give rows x columns, such as 40x60")
+    return int(rows), int(columns)
+
+
 @bench_app.command("integrate")
 def bench_integrate(as_json: AsJson = False) -> None:
     """Time one frame: ours, warm pyFAI, and azint if it is installed, in one run.

@@ -1,0 +1,178 @@
+"""The demo: a simulated beamline and the real daemon, each in its own process, joined by real wires."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from phasecast.core.errors import PhasecastError
+from phasecast.core.ledger import PointState
+from phasecast.results import open_result
+from phasecast.services.data_directory import DataDirectory
+from phasecast.services.end_of_scan import picture_path
+from phasecast.services.status import read_status
+from phasecast.services.truth import compare_with_truth, mean_oxide_f1
+
+_START_TIMEOUT_S = 120.0
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What `phasecast demo` can be told; names as on the command line."""
+
+    data_dir: Path
+    rows: int = 40
+    columns: int = 60
+    rate_hz: float = 50.0
+    seed: int = 0
+    files: bool = False
+    device: str = "auto"
+
+
+@dataclass(slots=True)
+class _Child:
+    """A process of the demo, its output in a log file."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def must_live(self) -> None:
+        if self.process.poll() is not None and self.process.returncode != 0:
+            tail = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            raise PhasecastError(
+                f"the {self.name} ended with status {self.process.returncode}: {' '.join(tail)}", where=str(self.log)
+            )
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+
+def run_demo(options: DemoOptions, console: Console) -> int:
+    """Run the demo once; return 0 only if every point is done.
+
+    Raises
+    ------
+    PhasecastError
+        If one of the processes ends early.
+    """
+    directory = DataDirectory(options.data_dir / time.strftime("%Y%m%d-%H%M%S")).create()
+    truth, announce, ready = (directory.root / name for name in ("truth.json", "beamline.json", "start"))
+    with ExitStack() as stack:
+        console.print(f"[bold]phasecast demo[/]: {options.rows} x {options.columns} points at {options.rate_hz:g} Hz")
+        beamline = _spawn(stack, "simulated beamline", _beamline_command(options, directory, truth, announce, ready))
+        _wait(lambda: announce.exists(), beamline, "the simulated beamline to open its sockets")
+        addresses = json.loads(announce.read_text(encoding="utf-8"))
+        daemon = _spawn(stack, "daemon", _daemon_command(options, directory, addresses))
+        status_file = directory.status / "live-xrd.json"
+        _wait(lambda: _is_connected(read_status(status_file)), daemon, "the daemon to connect")
+        ready.touch()
+        _show_progress(console, options.rows * options.columns, status_file, beamline, daemon)
+        code = daemon.process.wait()
+        daemon.must_live()
+        if code:
+            return code
+    return _conclude(console, directory, truth)
+
+
+def _beamline_command(
+    options: DemoOptions, directory: DataDirectory, truth: Path, announce: Path, ready: Path
+) -> tuple[list[str], Path]:
+    frames = f"files://{directory.root / 'frames'}" if options.files else "simplon://127.0.0.1:0"
+    command = ["simulate", "xrd", "-o", frames, "--seed", str(options.seed), "--truth", str(truth)]
+    command += ["--shape", f"{options.rows}x{options.columns}", "--rate", str(options.rate_hz)]
+    command += ["--announce", str(announce), "--start-when", str(ready), "--documents-port", "0"]
+    return command, directory.root / "beamline.log"
+
+
+def _daemon_command(
+    options: DemoOptions, directory: DataDirectory, addresses: dict[str, Any]
+) -> tuple[list[str], Path]:
+    command = ["live", "xrd", "--profile", "bl16xu", "--data-dir", str(directory.root), "--device", options.device]
+    command += ["--source", addresses["frames_uri"], "--source", addresses["documents_uri"], "--once"]
+    return command, directory.root / "daemon.log"
+
+
+def _spawn(stack: ExitStack, name: str, command: tuple[list[str], Path]) -> _Child:
+    arguments, log = command
+    output = stack.enter_context(log.open("wb"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phasecast.cli", *arguments], stdout=output, stderr=subprocess.STDOUT
+    )
+    child = _Child(name, process, log)
+    stack.callback(child.end)
+    return child
+
+
+def _wait(condition: Callable[[], bool], child: _Child, what: str) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while not condition():
+        child.must_live()
+        if time.monotonic() > deadline:
+            raise PhasecastError(f"waited {_START_TIMEOUT_S:.0f} s for {what}", where=str(child.log))
+        time.sleep(_POLL_S)
+
+
+def _is_connected(status: dict[str, Any] | None) -> bool:
+    sources = (status or {}).get("sources", {})
+    return bool(sources) and all(source.get("connected", True) for source in sources.values())
+
+
+def _show_progress(console: Console, points: int, status_file: Path, beamline: _Child, daemon: _Child) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
+        task = progress.add_task("points", total=points, note="")
+        while daemon.process.poll() is None:
+            beamline.must_live()
+            status = read_status(status_file) or {}
+            for scan in status.get("scans", []):
+                ledger = scan["ledger"]
+                bad = sum(ledger[state.label] for state in (PointState.REJECTED, PointState.LOST_UPSTREAM))
+                note = f"p99 {status.get('latency_p99_ms') or 0:.0f} ms, {bad} lost or rejected, {status['device']}"
+                progress.update(task, completed=ledger["done"], note=note)
+            time.sleep(_POLL_S)
+        progress.update(task, completed=points, note="")
+
+
+def _conclude(console: Console, directory: DataDirectory, truth: Path) -> int:
+    results = sorted(directory.results.glob("*.nxs"))
+    if not results:
+        raise PhasecastError("the daemon ended without a result", where=str(directory.root / "daemon.log"))
+    result_path = results[-1]
+    with open_result(result_path) as result:
+        points, done, doubtful = result.points, result.points_done, result.flag_sums["position_doubtful"]
+        sums = result.ledger_sums
+    agreements = compare_with_truth(result_path, truth)
+    table = Table(title="agreement with the true map")
+    for heading in ("class", "true points", "precision", "recall", "F1"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for entry in agreements:
+        numbers = (entry.precision, entry.recall, entry.f1)
+        table.add_row(entry.class_id, str(entry.points), *("-" if n != n else f"{n:.3f}" for n in numbers))
+    console.print(table)
+    console.print(f"mean F1 of the oxides: {mean_oxide_f1(agreements):.3f}")
+    console.print("ledger: " + ", ".join(f"{count} {state}" for state, count in sums.items() if count))
+    for label, path in (("result", result_path), ("map", picture_path(result_path))):
+        console.print(f"{label}: {path}", soft_wrap=True)
+    complete = done == points and not doubtful
+    if not complete:
+        console.print(
+            f"[bold red]incomplete[/]: {points - done} points are not done, {doubtful} positions are doubtful"
+        )
+    return 0 if complete else 1

@@ -1,0 +1,146 @@
+"""Single files: frames to patterns, frames or patterns to phases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phasecast.core.errors import FrameError, PhasecastError, ProfileError
+from phasecast.profiles import Profile, load_profile
+from phasecast.services.xrd_stage import build_stage
+from phasecast.sources.frame_file import read_frame_file
+from phasecast.xrd.classifier import Classifier
+from phasecast.xrd.integrator import Integrator
+from phasecast.xrd.patterns import Patterns
+from phasecast_models.xrd.measured import convert_axis, load_pattern, rebin
+from phasecast_models.xrd.structures import HC_KEV_ANGSTROM
+
+_PATTERN_SUFFIXES = (".xy", ".csv", ".dat", ".txt", ".chi", ".xye")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """What became of one file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        Why it could not be used; empty if it could.
+    values
+        What was found, JSON-able.
+    summary
+        The same in one line for people.
+    """
+
+    path: Path
+    error: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    summary: str = ""
+
+    @property
+    def line(self) -> str:
+        """One line for people."""
+        return f"{self.path}: {self.error or self.summary}" if not self.error.startswith(str(self.path)) else self.error
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict."""
+        return {"file": str(self.path), "error": self.error or None, **self.values}
+
+
+def integrate_files(
+    paths: Sequence[Path], *, profile: str, output: Path | None, poni: Path | None, device: str
+) -> list[FileReport]:
+    """Integrate frames into `.xy` files, one report a frame; a bad frame does not stop the others.
+
+    Raises
+    ------
+    PhasecastError
+        If profile, geometry or output folder cannot be used.
+    """
+    stage = build_stage(load_profile(profile), device=device, poni=poni, classify=False)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    return [_integrate_file(path, stage.integrator, output) for path in paths]
+
+
+def _integrate_file(path: Path, integrator: Integrator, output: Path | None) -> FileReport:
+    try:
+        patterns = _read_and_integrate(path, integrator)
+    except (FrameError, OSError) as error:
+        return FileReport(path=path, error=str(error))
+    target = (output or path.parent) / f"{path.name.split('.')[0]}.xy"
+    header = (
+        f"2theta_deg intensity sigma\nfrom {path.name}, {integrator.geometry.origin}, "
+        f"{integrator.axes[0].bins} bins, device {integrator.device}"
+    )
+    table = np.column_stack([patterns.tth_deg, patterns.intensity[0], patterns.sigma[0]])
+    np.savetxt(target, table, fmt=("%.5f", "%.7g", "%.7g"), header=header)
+    strongest = float(patterns.tth_deg[int(np.argmax(patterns.intensity[0]))])
+    counts, masked = int(patterns.total_counts[0]), int(patterns.masked_pixels[0])
+    return FileReport(
+        path=path,
+        values={"output": str(target), "total_counts": counts, "masked_pixels": masked, "strongest_tth_deg": strongest},
+        summary=f"{counts} counts, strongest at {strongest:.2f} deg, {masked} pixels masked -> {target}",
+    )
+
+
+def classify_files(
+    paths: Sequence[Path],
+    *,
+    profile: str,
+    model: str | None,
+    wavelength_angstrom: float | None,
+    poni: Path | None,
+    device: str,
+) -> list[FileReport]:
+    """Classify frames or patterns, one report a file; a bad file does not stop the others.
+
+    Raises
+    ------
+    PhasecastError
+        If profile, geometry or bundle cannot be used.
+    """
+    loaded = load_profile(profile)
+    classifier = Classifier.from_profile(loaded, model)
+    if classifier is None:
+        raise ProfileError("the profile names no bundle", where=loaded.name, remedy="choose one with --model")
+    frames = [path for path in paths if path.suffix.lower() not in _PATTERN_SUFFIXES]
+    integrator = Integrator.from_profile(loaded, axes=(classifier.axis,), poni=poni) if frames else None
+    wavelength = wavelength_angstrom or HC_KEV_ANGSTROM / loaded.energy_kev
+    return [
+        _classify_file(path, classifier, integrator if path in frames else None, loaded, wavelength) for path in paths
+    ]
+
+
+def _classify_file(
+    path: Path, classifier: Classifier, integrator: Integrator | None, profile: Profile, wavelength_angstrom: float
+) -> FileReport:
+    try:
+        if integrator is not None:
+            confidences = classifier.confidences(_read_and_integrate(path, integrator).axes[1])[0]
+        else:
+            tth_deg, counts = load_pattern(path)
+            axis = classifier.bundle.axis
+            binned = rebin(convert_axis(tth_deg, wavelength_angstrom, profile.energy_kev), counts, axis)
+            confidences = classifier.bundle.confidences(binned, axis.tth_deg)[0]
+    except (PhasecastError, ValueError, OSError) as error:
+        return FileReport(path=path, error=str(error))
+    scores = {phase.id: round(float(value), 4) for phase, value in zip(classifier.classes, confidences, strict=True)}
+    ranked = sorted(scores.items(), key=lambda entry: -entry[1])
+    named = [f"{name} {value:.2f}" for name, value in ranked if value >= 0.5]
+    leading = f"nothing at 0.5; leading {ranked[0][0]} {ranked[0][1]:.2f}"
+    note = f"({classifier.stamp.calibrated_on})"
+    return FileReport(
+        path=path,
+        values={"confidences": scores, "model": classifier.stamp.name, "calibrated_on": classifier.stamp.calibrated_on},
+        summary=f"{', '.join(named) or leading} {note}",
+    )
+
+
+def _read_and_integrate(path: Path, integrator: Integrator) -> Patterns:
+    content = read_frame_file(path.name, path.read_bytes())
+    return integrator.integrate(content.image)
