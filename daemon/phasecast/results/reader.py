@@ -17,6 +17,7 @@ from phasecast.core.frame import FrameReference
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.result import ColumnSpec, ResultHeader
 from phasecast.results import layout
+from phasecast.results.access import open_for_reading
 from phasecast.results.grid import Grid, Placement
 from phasecast.results.lazy import CommittedRows, lazy_array
 
@@ -53,7 +54,7 @@ class Result:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._file, self.is_closed = _open(self.path)
+        self._file, self.is_closed = open_for_reading(self.path)
         try:
             header = json.loads(self._file[layout.HEADER][()].decode())
             self.header = ResultHeader.from_dict(header)
@@ -302,20 +303,6 @@ class Result:
         inner = [f"{column.name}_{k}" for k in range(len(column.shape))]
         inner[0] = _DIMENSION_OF_AXIS.get(column.axis, inner[0])
         return ("point", *inner)
-
-
-def _open(path: Path) -> tuple[h5py.File, bool]:
-    if not path.is_file():
-        raise ResultFileError("no such file", where=str(path), remedy="check the name")
-    try:
-        return h5py.File(path, "r", locking=False), True
-    except OSError as refused:
-        try:
-            return h5py.File(path, "r", swmr=True, libver="latest", locking=False), False
-        except OSError as error:
-            raise ResultFileError(
-                f"not readable as HDF5: {refused}", where=str(path), remedy="restore it, or replay its capture"
-            ) from error
 
 
 def _text(values: NDArray[Any]) -> NDArray[Any]:

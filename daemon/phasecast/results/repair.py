@@ -10,6 +10,7 @@ import numpy as np
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointState
 from phasecast.results import layout
+from phasecast.results.access import open_for_reading
 from phasecast.results.lock import WriterLock, is_being_written
 
 logger = logging.getLogger(__name__)
@@ -39,8 +40,6 @@ def repair(path: str | os.PathLike[str]) -> Path:
         If a living process writes the file, or it cannot be read.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ResultFileError("no such file", where=str(path), remedy="check the name")
     if is_being_written(path):
         raise ResultFileError(
             "another process is writing this result", where=str(path), remedy="wait until it has ended"
@@ -50,10 +49,8 @@ def repair(path: str | os.PathLike[str]) -> Path:
     lock = WriterLock(path)
     copy = path.with_name(f".{path.name}.repaired")
     try:
-        with (
-            h5py.File(path, "r", swmr=True, libver="latest", locking=False) as source,
-            h5py.File(copy, "w", libver=("v110", "v110")) as target,
-        ):
+        source, _ = open_for_reading(path)
+        with source, h5py.File(copy, "w", libver=("v110", "v110")) as target:
             target.attrs.update(source.attrs)
             source.copy(layout.ENTRY, target, name=layout.ENTRY)
             undone = _undo_uncommitted(target)
@@ -80,17 +77,9 @@ def is_crashed(path: Path) -> bool:
     ResultFileError
         If it cannot be read at all.
     """
-    try:
-        h5py.File(path, "r", locking=False).close()
-    except OSError as refused:
-        try:
-            h5py.File(path, "r", swmr=True, libver="latest", locking=False).close()
-        except OSError as error:
-            raise ResultFileError(
-                f"not readable as HDF5: {refused}", where=str(path), remedy="restore it, or replay its capture"
-            ) from error
-        return True
-    return False
+    file, closed = open_for_reading(path)
+    file.close()
+    return not closed
 
 
 def _undo_uncommitted(file: h5py.File) -> int:

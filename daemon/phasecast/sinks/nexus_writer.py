@@ -92,6 +92,8 @@ class ResultWriter:
         if not keep.all():
             columns = {name: np.asarray(values)[keep] for name, values in columns.items()}
             rows, revision = rows[keep], revision[keep]
+            if rows.size == 0:
+                return
         runs = runs_of(rows)
         for name, path in self._paths.items():
             self._rows[path].write(runs, columns[name])

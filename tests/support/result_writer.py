@@ -1,0 +1,113 @@
+"""A process of its own that writes a result page by page, told what to do on its standard input.
+
+Commands: ``pages N`` writes N pages and answers with the points committed so far; ``run`` writes to the end,
+answering after every page; ``torn`` writes scored points and their ledger rows without the commit; ``stop``.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from phasecast.sinks.nexus import NexusSink
+from support.documents import Scan, raster_scan
+
+PAGE = 3
+SHAPE = (20, 15)
+
+
+def scan() -> Scan:
+    """The run that the process writes."""
+    return raster_scan(SHAPE, bins=30)
+
+
+class WriterProcess:
+    """Handle on such a process."""
+
+    def __init__(self, path: Path, *, first: int = 0) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "support.result_writer", str(path), str(first)],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.answer() == "ready"
+
+    def tell(self, command: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+
+    def ask(self, command: str) -> str:
+        self.tell(command)
+        return self.answer()
+
+    def answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def kill(self) -> list[str]:
+        """Kill it without warning; return the answers it had still given."""
+        self._process.kill()
+        left, _ = self._process.communicate()
+        return left.splitlines()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+
+def _main(path: Path, first: int) -> None:
+    run = scan()
+    sink = NexusSink.resume(path) if first else NexusSink(path)
+    for document in run.opening():
+        sink(*document)
+    _say("ready")
+    pages = run.pages(PAGE, first=first)
+    done = first
+    for line in sys.stdin:
+        command, _, argument = line.strip().partition(" ")
+        if command == "torn":
+            rows = np.arange(done, done + PAGE)
+            sink(*run.points(rows))
+            _without_commit(sink, run, rows)
+            _say(done)
+        elif command == "stop":
+            sink(*run.stop())
+            _say("stopped")
+        else:
+            count = int(argument) if command == "pages" else len(run.x_um)
+            for _ in range(count):
+                document = next(pages, None)
+                if document is None:
+                    break
+                sink(*document)
+                sink(*next(pages))
+                done = min(done + PAGE, len(run.x_um))
+                if command == "run":
+                    _say(done)
+            _say(done)
+
+
+def _without_commit(sink: NexusSink, run: Scan, rows: np.ndarray) -> None:
+    """Let the ledger page reach the disk, and die before its commit."""
+    writer = sink._writer
+    assert writer is not None
+    writer._commit = lambda segment, offset: writer._file.flush()  # type: ignore[method-assign]
+    sink(*run.ledger(rows))
+
+
+def _say(what: object) -> None:
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), int(sys.argv[2]))
