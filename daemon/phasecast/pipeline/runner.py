@@ -3,12 +3,13 @@
 import itertools
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from phasecast.core.errors import PhasecastError
 from phasecast.core.frame import Frame
 from phasecast.core.protocols import Stage
 from phasecast.core.record import CapturePosition, Channel, Decoder, RawRecord
@@ -55,8 +56,8 @@ class Runner:
     ----------
     reader
         Source of records, in order of receipt. The capture is the queue: bounded by the disk, never dropping.
-    decoders
-        Channel to decoder.
+    decoder_for
+        Makes the decoder of a channel when its first record comes, so that old captures need no wires.
     stage
         Turns frames into columns.
     desk
@@ -73,7 +74,7 @@ class Runner:
         self,
         *,
         reader: RecordReader,
-        decoders: Mapping[Channel, Decoder],
+        decoder_for: Callable[[Channel], Decoder],
         stage: Stage,
         desk: ScanDesk,
         clock: Callable[[], float],
@@ -81,7 +82,8 @@ class Runner:
         committed: frozenset[tuple[str, int]] = frozenset(),
     ) -> None:
         self._reader = reader
-        self._decoders = decoders
+        self._decoder_for = decoder_for
+        self._decoders: dict[Channel, Decoder] = {}
         self._stage = stage
         self._desk = desk
         self._clock = clock
@@ -133,15 +135,14 @@ class Runner:
     def _decode(self, record: RawRecord) -> list[Message]:
         decoder = self._decoders.get(record.channel)
         if decoder is None:
-            self.counters["records_without_decoder"] += 1
-            return [
-                Defect(
-                    reason="unknown channel",
-                    detail=f"no decoder for channel {record.channel!r} at {record.position}",
-                    channel=record.channel,
-                    received_s=record.received_s,
+            try:
+                decoder = self._decoders[record.channel] = self._decoder_for(record.channel)
+            except PhasecastError as error:
+                self.counters["records_without_decoder"] += 1
+                defect = Defect(
+                    reason="unknown channel", detail=str(error), channel=record.channel, received_s=record.received_s
                 )
-            ]
+                return [defect]
         return list(decoder.decode(record))
 
     def _reduce(self, frames: list[Frame]) -> dict[int, Outcome]:

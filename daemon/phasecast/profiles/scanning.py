@@ -30,8 +30,7 @@ class PositionAxis(ProfilePart):
     )
     sign: Literal[-1, 1] = Field(
         default=1,
-        description="-1 where the motor moves the sample: a stage that goes up lets the beam "
-        "go down on the sample.",
+        description="-1 where the motor moves the sample: a stage that goes up lets the beam go down on the sample.",
     )
 
 
@@ -75,8 +74,7 @@ class Join(ProfilePart):
     )
     align: Literal["order", "time"] = Field(
         default="order",
-        description="Where no name joins: pair the frames of a row in order, or by nearest "
-        "time (median removed).",
+        description="Where no name joins: pair the frames of a row in order, or by nearest time (median removed).",
     )
 
     @model_validator(mode="after")
@@ -89,12 +87,10 @@ class Join(ProfilePart):
 class HeaderAxis(ProfilePart):
     """One axis of the sample, read from the text header of a frame file."""
 
-    regex: GroupRegex = Field(
-        description="Regular expression whose one group is the number in the header's text, such as "
-        r"'Map_horizontal\s+(\S+)'."
-    )
-    factor_to_um: float = Field(
-        default=1000.0, gt=0, description="What the number is multiplied with to give um; 1000 for mm."
+    field: str = Field(
+        min_length=1,
+        description="Header key that is followed by the position and its unit (nm, um or mm), such as "
+        "'Map_horizontal'; or a regular expression with the named groups 'value' and 'unit'.",
     )
     sign: Literal[-1, 1] = Field(default=1, description="-1 where the motor moves the sample, not the beam.")
 
@@ -105,8 +101,7 @@ class FrameFiles(ProfilePart):
     patterns: tuple[str, ...] = Field(
         default=("*.cbf", "*.tif", "*.tiff", "*.edf"),
         min_length=1,
-        description="Shell patterns of the files that are frames; compressed ones (.gz) are "
-        "named explicitly.",
+        description="Shell patterns of the files that are frames; compressed ones (.gz) are named explicitly.",
     )
     number_regex: GroupRegex = Field(
         default=r"(\d+)\.[A-Za-z.]+$",
@@ -127,8 +122,6 @@ class FrameFiles(ProfilePart):
 
     @model_validator(mode="after")
     def _header_axes(self) -> Self:
-        if self.position_from == "header" and (
-            self.header_horizontal is None or self.header_vertical is None
-        ):
+        if self.position_from == "header" and (self.header_horizontal is None or self.header_vertical is None):
             raise ValueError("position_from = 'header' needs header_horizontal and header_vertical")
         return self

@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 from phasecast.core.errors import SourceError
+from phasecast.core.record import Receiver
 from phasecast.pipeline.desk import DeskRules, ScanDesk
 from phasecast.pipeline.runner import Runner
 from phasecast.profiles import load_profile
@@ -16,11 +17,11 @@ from phasecast.services.data_directory import DataDirectory
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
-from phasecast.services.placing import fold_rules
+from phasecast.services.placing import fold_rules, source_options
 from phasecast.services.status import StatusFile
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
-from phasecast.sources.uri import Source, open_source, options_from_profile
+from phasecast.sources.uri import make_decoder, open_source
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class LiveService:
     runner: Runner
     desk: ScanDesk
     runs: DerivedRuns
-    sources: list[Source]
+    receivers: list[Receiver]
     capture: CaptureWriter
     reader: CaptureReader
     status: StatusFile
@@ -63,8 +64,8 @@ class LiveService:
             self.status.write(self.describe)
             if not report.records:
                 self.capture.wait(_IDLE_WAIT_S, self.reader.position)
-        for source in self.sources:
-            source.receiver.stop()
+        for receiver in self.receivers:
+            receiver.stop()
         while self.runner.step().records:
             pass
         self.status.write(lambda: {**self.describe(), "state": "stopped"}, now=True)
@@ -75,7 +76,7 @@ class LiveService:
         return {
             "service": SERVICE,
             "state": "running",
-            "sources": {str(source.channel): source.receiver.status() for source in self.sources},
+            "sources": {str(receiver.channel): receiver.status() for receiver in self.receivers},
             "capture": self.capture.status(),
             "backlog_bytes": self.reader.backlog_bytes,
             "latency_p50_ms": round(p50_s * 1e3, 2) if p50_s == p50_s else None,
@@ -114,7 +115,11 @@ def run_live_xrd(options: LiveOptions) -> int:
         raise SourceError("no source given", where=f"profile {profile.name}", remedy="name one with --source")
     directory = DataDirectory(options.data_dir).create()
     stage = build_stage(profile, model=options.model, device=options.device, poni=options.poni)
-    sources = [open_source(uri, options_from_profile(profile)) for uri in uris]
+    wires = source_options(profile)
+    sources = [open_source(uri, wires) for uri in uris]
+    receivers = [source.receiver for source in sources if source.receiver is not None]
+    if len(receivers) < len(sources):
+        raise SourceError("a capture is replayed, not received", where=", ".join(uris), remedy="use phasecast replay")
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         end_of_scan = stack.enter_context(EndOfScan())
@@ -136,20 +141,20 @@ def run_live_xrd(options: LiveOptions) -> int:
         )
         runner = Runner(
             reader=reader,
-            decoders={source.channel: source.decoder for source in sources},
+            decoder_for=lambda channel: make_decoder(channel, wires),
             stage=stage,
             desk=desk,
             clock=time.time,
             committed=committed,
         )
-        for source in sources:
-            source.receiver.start(capture)
-            stack.callback(source.receiver.stop)
+        for receiver in receivers:
+            receiver.start(capture)
+            stack.callback(receiver.stop)
         LiveService(
             runner=runner,
             desk=desk,
             runs=runs,
-            sources=sources,
+            receivers=receivers,
             capture=capture,
             reader=reader,
             status=StatusFile(directory.status / f"{SERVICE}.json"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phasecast.core.errors import FrameError, PhasecastError, ProfileError
 from phasecast.profiles import Profile, load_profile
@@ -14,7 +15,7 @@ from phasecast.sources.frame_file import read_frame_file
 from phasecast.xrd.classifier import Classifier
 from phasecast.xrd.integrator import Integrator
 from phasecast.xrd.patterns import Patterns
-from phasecast_models.xrd.measured import convert_axis, load_pattern, rebin
+from phasecast_models.xrd.measured import MeasuredPatternError, convert_axis, load_pattern, rebin
 from phasecast_models.xrd.structures import HC_KEV_ANGSTROM
 
 _PATTERN_SUFFIXES = (".xy", ".csv", ".dat", ".txt", ".chi", ".xye")
@@ -123,7 +124,7 @@ def _classify_file(
         if integrator is not None:
             confidences = classifier.confidences(_read_and_integrate(path, integrator).axes[1])[0]
         else:
-            tth_deg, counts = load_pattern(path)
+            tth_deg, counts = _load_counts(path)
             axis = classifier.bundle.axis
             binned = rebin(convert_axis(tth_deg, wavelength_angstrom, profile.energy_kev), counts, axis)
             confidences = classifier.bundle.confidences(binned, axis.tth_deg)[0]
@@ -139,6 +140,18 @@ def _classify_file(
         values={"confidences": scores, "model": classifier.stamp.name, "calibrated_on": classifier.stamp.calibrated_on},
         summary=f"{', '.join(named) or leading} {note}",
     )
+
+
+def _load_counts(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return angles and counts of a pattern; where a third column gives sigma, the counts that have that sigma."""
+    tth_deg, intensity = load_pattern(path)
+    try:
+        _, sigma = load_pattern(path, column=2)
+    except MeasuredPatternError:
+        return tth_deg, intensity
+    if len(sigma) != len(intensity) or np.any(sigma < 0):
+        return tth_deg, intensity
+    return tth_deg, np.divide(intensity, sigma, out=np.zeros_like(intensity), where=sigma > 0) ** 2
 
 
 def _read_and_integrate(path: Path, integrator: Integrator) -> Patterns:

@@ -7,6 +7,7 @@ from phasecast.core.result import ColumnSpec
 from phasecast.pipeline.fold import FoldRules
 from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
+from phasecast.sources.uri import SourceOptions
 
 POINT_COLUMNS = {
     "i0": ColumnSpec(name="i0", dtype="<f8", description="incident monitor, as measured"),
@@ -29,10 +30,23 @@ def fold_rules(profile: Profile) -> FoldRules:
     )
 
 
+def source_options(profile: Profile) -> SourceOptions:
+    """Return what a profile says of its wires."""
+    files = profile.frame_files
+    axes = {"x": files.header_horizontal, "y": files.header_vertical}
+    return SourceOptions(
+        counter_field=profile.join.counter_field,
+        position_fields={name: axis.field for name, axis in axes.items() if axis is not None},
+        number_pattern=files.number_regex,
+    )
+
+
 def place_by(profile: Profile) -> Callable[[Mapping[str, float]], tuple[float, float]]:
     """Return the map from measured motor positions to sample coordinates (x_um, y_um), y up."""
-    if profile.frame_files.position_from == "header":
-        return lambda position: (position.get("x", math.nan), position.get("y", math.nan))
+    files = profile.frame_files
+    if files.position_from == "header" and files.header_horizontal and files.header_vertical:
+        x_sign, y_sign = files.header_horizontal.sign, files.header_vertical.sign
+        return lambda position: (x_sign * position.get("x", math.nan), y_sign * position.get("y", math.nan))
     positions = profile.positions
     if positions is None:
         return lambda position: (math.nan, math.nan)
