@@ -79,7 +79,7 @@ class DetectorGeometry:
     def centre_tth_deg(self) -> float:
         """2theta at the centre of the detector."""
         rows, cols = self.shape
-        tth_rad = self.pyfai().tth(np.array([rows / 2.0]), np.array([cols / 2.0]))
+        tth_rad = self.pyfai().tth(np.array([(rows - 1) / 2]), np.array([(cols - 1) / 2]))
         return float(np.rad2deg(tth_rad[0]))
 
 

@@ -25,8 +25,8 @@ from phasecast.xrd.device import sparse_csr
 
 Vector = NDArray[np.float64]
 
-NEGLIGIBLE_SHARE = 2e-7
-"""Rounding of pyFAI's float32 shares; smaller differences between axes are noise."""
+NEGLIGIBLE_SHARE = 3e-7
+"""Relative rounding of pyFAI's float32 shares; relative, as a pixel with a tiny share may hold a million counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -217,11 +217,18 @@ def _remainders(archive: sp.csr_matrix, share: sp.csr_matrix, fold: int) -> tupl
     folding = sp.csr_matrix(
         (np.ones(bins * fold), np.arange(bins * fold), np.arange(bins + 1) * fold), shape=(bins, bins * fold)
     )
-    rests = (share - folding @ archive, squares - folding @ archive.multiply(archive))
-    for rest in rests:
-        rest.data[np.abs(rest.data) < NEGLIGIBLE_SHARE] = 0.0
-        rest.eliminate_zeros()
-    return rests
+    return (
+        _difference(share, folding @ archive),
+        _difference(squares, folding @ archive.multiply(archive)),
+    )
+
+
+def _difference(exact: sp.csr_matrix, folded: sp.csr_matrix) -> sp.csr_matrix:
+    """Return what `folded` lacks of `exact`, without what rounding left."""
+    rest = sp.csr_matrix(exact - folded)
+    rest = sp.csr_matrix(rest.multiply(abs(rest) > NEGLIGIBLE_SHARE * exact))
+    rest.eliminate_zeros()
+    return rest
 
 
 def _tensor(matrix: sp.csr_matrix, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
