@@ -41,7 +41,7 @@ class DirectoryReceiver(ThreadedReceiver):
         Whether the folder may appear later.
     poll_s
         Pause between two looks.
-    existing, timeout_s, number_pattern, raw_shape, max_bytes
+    existing, timeout_s, number_pattern, raw_shape, max_bytes, patterns
         See `FolderWatch`.
     """
 
@@ -57,6 +57,7 @@ class DirectoryReceiver(ThreadedReceiver):
         number_pattern: re.Pattern[str] | None = None,
         raw_shape: tuple[int, int] | None = None,
         max_bytes: int = 256 << 20,
+        patterns: Sequence[str] = (),
     ) -> None:
         super().__init__(channel)
         self._folder = Path(folder).absolute()
@@ -70,6 +71,7 @@ class DirectoryReceiver(ThreadedReceiver):
             number_pattern=number_pattern,
             raw_shape=raw_shape,
             max_bytes=max_bytes,
+            patterns=patterns,
         )
 
     def status(self) -> dict[str, object]:

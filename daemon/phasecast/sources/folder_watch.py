@@ -6,8 +6,9 @@ import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import translate
 from pathlib import Path
 
 from phasecast.core.errors import FrameError
@@ -97,6 +98,8 @@ class FolderWatch:
         See `parse_frame_name`.
     raw_shape, max_bytes
         See `require_complete`.
+    patterns
+        Shell patterns of the names that count; all frame formats if empty.
     """
 
     def __init__(
@@ -108,7 +111,9 @@ class FolderWatch:
         number_pattern: re.Pattern[str] | None = None,
         raw_shape: tuple[int, int] | None = None,
         max_bytes: int = 256 << 20,
+        patterns: Sequence[str] = (),
     ) -> None:
+        self._patterns = re.compile("|".join(map(translate, patterns or ("*",))))
         self._root = str(folder)
         self._oldest_ns = 0 if existing else time.time_ns() - int(_OLD_S * 1e9)
         self._timeout_s = timeout_s
@@ -199,7 +204,7 @@ class FolderWatch:
         state.mtime_ns, state.forced_s = mtime_ns, now_s + _FORCED_SCAN_S
 
     def _counts(self, entry: os.DirEntry[str]) -> bool:
-        if not is_frame_name(entry.name):
+        if not is_frame_name(entry.name) or not self._patterns.fullmatch(entry.name):
             return False
         if format_suffix(entry.name) == ".raw" and self._raw_shape is None:
             return False

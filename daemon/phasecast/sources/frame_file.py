@@ -16,6 +16,7 @@ from io import BytesIO
 import numpy as np
 from fabio.cbfimage import CbfImage
 from fabio.edfimage import EdfImage
+from fabio.fabioutils import BytesIO as LockedBytesIO
 from fabio.TiffIO import TiffIO
 from numpy.typing import NDArray
 
@@ -127,7 +128,7 @@ def read_frame_file(
             cbf = CbfImage().read(BytesIO(content))
             image, header = cbf.data, str(cbf.header.get("_array_data.header_contents", ""))
         elif suffix == ".edf":
-            edf = EdfImage().read(BytesIO(content))
+            edf = EdfImage().read(LockedBytesIO(content))
             image, header = edf.data, "\n".join(f"# {key} {value}" for key, value in edf.header.items())
         else:
             tiff = TiffIO(BytesIO(content))

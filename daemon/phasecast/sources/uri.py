@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel, Decoder, Receiver
-from phasecast.sources import directory, documents, simplon
-from phasecast.sources.capture import CaptureReader
+from phasecast.sources import capture_replay, directory, documents, simplon
+from phasecast.sources.capture_replay import CaptureDecoder, CaptureReceiver
 from phasecast.sources.directory import DirectoryReceiver, FileDecoder
 from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
 from phasecast.sources.simplon import SimplonDecoder, SimplonReceiver
@@ -25,7 +25,7 @@ _PARAMETERS = {
     "files": {"channel", "existing", "wait", "poll_s", "timeout_s"},
     "simplon": {"channel"},
     "bluesky": {"channel", "prefix", "counter_field", "counter_offset"},
-    "capture": set[str](),
+    "capture": {"channel"},
 }
 
 
@@ -41,6 +41,8 @@ class SourceOptions:
         Prefix of the documents' publisher.
     position_fields
         Axis to header key or expression: see `compile_position_fields`.
+    file_patterns
+        Shell patterns of the files that are frames; all formats if empty.
     number_pattern
         Regular expression for the number in file names: see `parse_frame_name`.
     raw_shape
@@ -62,6 +64,7 @@ class SourceOptions:
     counter_field: str | None = None
     counter_offset: int = 0
     prefix: str = ""
+    file_patterns: tuple[str, ...] = ()
     position_fields: Mapping[str, str] = field(default_factory=dict)
     number_pattern: str | None = None
     raw_shape: tuple[int, int] | None = None
@@ -82,18 +85,15 @@ class Source:
     uri
         As given.
     channel
-        Name of the wire; ``capture`` for a capture, whose records name their own channels.
+        Name of the wire in the capture.
     receiver, decoder
-        The wire's two halves; None for a capture.
-    reader
-        Reads the capture; None for a wire.
+        The wire's two halves.
     """
 
     uri: str
     channel: Channel
-    receiver: Receiver | None = None
-    decoder: Decoder | None = None
-    reader: CaptureReader | None = None
+    receiver: Receiver
+    decoder: Decoder
 
 
 def open_source(uri: str, options: SourceOptions | None = None) -> Source:
@@ -118,13 +118,11 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
     channel = Channel(parameters.get("channel", kind))
     if channel.partition(".")[0] != kind:
         raise _bad(uri, f"channel {channel!r} must be {kind!r} or begin with '{kind}.'")
-    if kind == "capture":
-        reader = CaptureReader(_path(uri, split), follow=False)
-        return Source(uri=uri, channel=channel, reader=reader)
     make: Callable[[], Receiver] = {
         "files": lambda: _files(uri, split, channel, options),
         "simplon": lambda: SimplonReceiver(_tcp(uri, split), channel=channel),
         "bluesky": lambda: DocumentReceiver(_tcp(uri, split), prefix=options.prefix, channel=channel),
+        "capture": lambda: CaptureReceiver(_path(uri, split), channel=channel),
     }[kind]
     return Source(uri=uri, channel=channel, receiver=make(), decoder=make_decoder(channel, options))
 
@@ -151,8 +149,10 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
             raw_shape=options.raw_shape,
             max_bytes=options.max_image_bytes,
         )
+    if kind == capture_replay.CHANNEL:
+        return CaptureDecoder(lambda inner: make_decoder(inner, options))
     raise SourceError(
-        f"channel {channel!r} is not one of {', '.join(sorted(set(EXAMPLES) - {'capture'}))}",
+        f"channel {channel!r} is not one of {', '.join(EXAMPLES)}",
         where="capture",
         remedy="was it recorded by a newer phasecast?",
     )
@@ -254,4 +254,5 @@ def _files(uri: str, split: SplitResult, channel: Channel, options: SourceOption
         number_pattern=_pattern(options.number_pattern),
         raw_shape=options.raw_shape,
         max_bytes=options.max_image_bytes,
+        patterns=options.file_patterns,
     )
