@@ -22,12 +22,12 @@ from safetensors.torch import save as save_tensors
 
 from phasecast_models.xrd.axis import CLASSES, PatternAxis
 from phasecast_models.xrd.calibration import Calibration
-from phasecast_models.xrd.features import PatternError, effective_counts, features
+from phasecast_models.xrd.features import Measurement, features, prepare
 from phasecast_models.xrd.network import PatternNetwork
 from phasecast_models.xrd.structures import load_structures, powder_lines
 
 SCHEMA_VERSION = 1
-FEATURES = "counts-v1"
+FEATURES = "shape-significance-v1"
 BLOCK = 64
 """Patterns per inference block: every block is padded to it, so results do not depend on batch size."""
 
@@ -77,8 +77,8 @@ class Bundle:
         Parameters
         ----------
         intensity
-            Shape (bins,) or (n, bins). With ``sigma`` any scale will do, for the model sees (I / sigma)^2;
-            without it these are counts per bin.
+            Shape (bins,) or (n, bins). With ``sigma`` any scale will do, for the model sees the shape of I and,
+            for its significance, (I / sigma)^2; without it these are counts per bin.
         tth_deg
             Bin centres, which must be those of ``axis``.
         sigma
@@ -94,16 +94,21 @@ class Bundle:
             If the arrays do not fit each other.
         """
         self.axis.require(tth_deg)
-        counts = effective_counts(intensity, sigma)
-        if counts.shape[1] != self.axis.bins:
-            raise PatternError(f"intensity has {counts.shape[1]} bins, tth_deg {self.axis.bins}")
-        if not len(counts):
+        measured = prepare(intensity, sigma, self.axis)
+        count = len(measured.counts)
+        if not count:
             return np.empty((0, len(self.classes)), np.float32)
         inputs = [
-            features(_padded(counts[start : start + self.block], self.block), self.axis)
-            for start in range(0, len(counts), self.block)
+            features(
+                Measurement(
+                    intensity=_padded(measured.intensity[start : start + self.block], self.block),
+                    counts=_padded(measured.counts[start : start + self.block], self.block),
+                ),
+                self.axis,
+            )
+            for start in range(0, count, self.block)
         ]
-        logits = network_logits(self.network, np.concatenate(inputs), self.block)[: len(counts)]
+        logits = network_logits(self.network, np.concatenate(inputs), self.block)[:count]
         return self.calibration.confidences(logits)
 
 
@@ -141,7 +146,8 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     try:
         return _from_card(card, weights)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BundleError(f"{folder / _CARD}: does not describe its weights ({error})") from error
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(f"{folder / _CARD}: does not describe its weights ({reason})") from error
 
 
 def write_bundle(
@@ -248,6 +254,10 @@ def _from_card(card: Mapping[str, object], weights: bytes) -> Bundle:
     assert isinstance(lines, dict)
     if inference["features"] != FEATURES:
         raise ValueError(f"features are {inference['features']!r}, this version computes {FEATURES!r}")
+    block = int(inference["block"])
+    scale, bias = (np.array(calibration[key], dtype=np.float64) for key in ("scale", "bias"))
+    if block < 1 or scale.shape != (len(classes),) or bias.shape != scale.shape:
+        raise ValueError("block must be positive, and scale and bias one number per class")
     axis = PatternAxis(**axis_table)
     network = PatternNetwork(axis, len(classes))
     network.load_state_dict(load_tensors(weights))
@@ -258,8 +268,8 @@ def _from_card(card: Mapping[str, object], weights: bytes) -> Bundle:
         classes=tuple(str(item) for item in classes),
         axis=axis,
         sha256=str(card["sha256"]),
-        block=int(inference["block"]),
-        calibration=Calibration(scale=np.array(calibration["scale"]), bias=np.array(calibration["bias"])),
+        block=block,
+        calibration=Calibration(scale=scale, bias=bias),
         reference_lines=MappingProxyType(
             {key: tuple((float(tth), float(height)) for tth, height in rows) for key, rows in lines.items()}
         ),

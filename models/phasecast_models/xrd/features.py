@@ -1,8 +1,10 @@
 """What the network sees of a pattern: counts in, a fixed vector of numbers out.
 
-Counts carry the noise with them, so everything here is a function of effective counts per bin,
-(I / sigma)^2, and does not depend on how the integrator scaled its intensities.
+Shape comes from the intensity, significance from effective counts per bin, (I / sigma)^2; neither depends on
+how the integrator scaled its intensities.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,12 +29,22 @@ def feature_count(axis: PatternAxis) -> int:
     return CHANNELS * axis.bins + LEVELS
 
 
-def effective_counts(intensity: ArrayLike, sigma: ArrayLike | None = None) -> Floats:
-    """Return counts per bin, shape (n, bins), NaN where a bin was not measured.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Patterns without gaps: intensity on any scale and effective counts, each (n, bins)."""
 
-    With ``sigma`` this is (I / sigma)^2, a bin of zero intensity holds zero counts, and a bin with
-    intensity but no sigma (not finite, or 0) is not measured. Without it ``intensity`` is taken as counts. Negative
-    intensities (over-subtracted darks) count as zero.
+    intensity: Floats
+    counts: Floats
+
+
+def prepare(intensity: ArrayLike, sigma: ArrayLike | None, axis: PatternAxis) -> Measurement:
+    """Bring intensities and their errors into the form the features are computed from.
+
+    With ``sigma`` a bin counts (I / sigma)^2, smoothed as follows: pixel splitting makes sigma jump from bin to bin
+    (up to 25 % in (I / sigma)^2 at 10-40 deg on a PILATUS 100K) where the intensity does not, so the counts per
+    unit of intensity are averaged over 3 deg first. A bin of intensity without sigma (not finite, or 0) is
+    not measured. Without ``sigma`` intensities are counts. Negative intensities (over-subtracted darks)
+    count as zero. Bins that were not measured are bridged by straight lines (the nearest value at the ends).
 
     Raises
     ------
@@ -42,32 +54,42 @@ def effective_counts(intensity: ArrayLike, sigma: ArrayLike | None = None) -> Fl
     values = np.atleast_2d(np.asarray(intensity, dtype=np.float64))
     if values.ndim != 2:
         raise PatternError(f"intensity has shape {np.shape(intensity)}, expected (bins,) or (n, bins)")
+    if values.shape[1] != axis.bins:
+        raise PatternError(f"intensity has {values.shape[1]} bins, the model has {axis.bins}")
     values = np.where(np.isfinite(values), np.maximum(values, 0), np.nan)
-    if sigma is not None:
-        errors = np.atleast_2d(np.asarray(sigma, dtype=np.float64))
-        if errors.shape != values.shape:
-            raise PatternError(f"sigma has shape {errors.shape}, intensity {values.shape}: they must be equal")
-        known = np.isfinite(errors) & (errors > 0)
-        ratio = values / np.where(known, errors, 1.0)
-        values = np.where(known, ratio * ratio, np.where(values == 0, 0.0, np.nan))
-    return values.astype(np.float32)
+    if sigma is None:
+        filled = fill_missing(values)
+        return Measurement(intensity=filled.astype(np.float32), counts=filled.astype(np.float32))
+    errors = np.atleast_2d(np.asarray(sigma, dtype=np.float64))
+    if errors.shape != values.shape:
+        raise PatternError(f"sigma has shape {errors.shape}, intensity {values.shape}: they must be equal")
+    known = np.isfinite(errors) & (errors > 0)
+    ratio = values / np.where(known, errors, 1.0)
+    raw = np.where(known, ratio * ratio, np.where(values == 0, 0.0, np.nan))
+    values = fill_missing(np.where(np.isnan(raw), np.nan, values))
+    # One scale per pattern keeps the sums below far from the limits of floating point.
+    values = values / np.maximum(values.max(axis=1, keepdims=True), 1e-300)
+    window = max(3, round(_BASELINE_DEG / axis.step_deg))
+    heard = uniform_filter1d(fill_missing(raw), window, axis=1, mode="reflect")
+    level = uniform_filter1d(values, window, axis=1, mode="reflect")
+    gain = np.where(level > 1e-9, heard / np.maximum(level, 1e-9), 0)
+    return Measurement(intensity=values.astype(np.float32), counts=(values * gain).astype(np.float32))
 
 
-def features(counts: Floats, axis: PatternAxis) -> Floats:
+def features(measured: Measurement, axis: PatternAxis) -> Floats:
     """Return features, shape (n, 2 bins + 5); each row depends on its own pattern alone.
 
-    Max-normalised counts; asinh of (counts - rolling-minimum baseline) / sigma; logarithms of the total and
-    of the baseline at four angles. Bins that were not measured are bridged by straight lines (the nearest
-    value at the ends), which puts no peak there.
+    Max-normalised intensity; asinh of (counts - rolling-minimum baseline) / sigma; logarithms of the mean counts
+    and of the baseline at four angles.
     """
-    filled = fill_missing(counts)
-    low = filled.min(axis=1, keepdims=True)
-    span = filled.max(axis=1, keepdims=True) - low
-    shape = (filled - low) / np.maximum(span, 1e-6)
-    baseline = rolling_baseline(filled, axis)
-    excess = np.arcsinh((filled - baseline) / np.sqrt(np.maximum(baseline, 0) + 1)) / np.float32(3)
+    low = measured.intensity.min(axis=1, keepdims=True)
+    span = measured.intensity.max(axis=1, keepdims=True) - low
+    shape = np.where(span > 0, (measured.intensity - low) / np.where(span > 0, span, 1), 0)
+    counts = measured.counts
+    baseline = rolling_baseline(counts, axis)
+    excess = np.arcsinh((counts - baseline) / np.sqrt(np.maximum(baseline, 0) + 1)) / np.float32(3)
     places = (np.array([0.07, 0.3, 0.6, 0.93]) * axis.bins).astype(int)
-    levels = np.log1p(np.concatenate([filled.mean(axis=1, keepdims=True), baseline[:, places]], axis=1))
+    levels = np.log1p(np.concatenate([counts.mean(axis=1, keepdims=True), baseline[:, places]], axis=1))
     return np.concatenate([shape, excess, (levels - 5) / 4], axis=1).astype(np.float32)
 
 
@@ -79,18 +101,15 @@ def rolling_baseline(counts: Floats, axis: PatternAxis) -> Floats:
     return np.asarray(uniform_filter1d(floor, window, axis=1, mode="nearest"), dtype=np.float32)
 
 
-def fill_missing(counts: Floats) -> Floats:
+def fill_missing(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bridge bins that are NaN by straight lines; a pattern without any measured bin becomes zero."""
-    missing = np.isnan(counts)
+    missing = np.isnan(values)
     rows = np.flatnonzero(missing.any(axis=1))
     if not len(rows):
-        return counts
-    filled = counts.copy()
-    index = np.arange(counts.shape[1])
+        return values
+    filled = values.copy()
+    index = np.arange(values.shape[1])
     for row in rows:
         known = ~missing[row]
-        if known.any():
-            filled[row] = np.interp(index, index[known], counts[row, known])
-        else:
-            filled[row] = 0
+        filled[row] = np.interp(index, index[known], values[row, known]) if known.any() else 0
     return filled

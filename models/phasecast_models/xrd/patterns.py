@@ -32,6 +32,8 @@ _KINDS = {"rust": 0.43, "metal": 0.23, "resin": 0.11, "bare_iron": 0.08, "foreig
 _OXIDES = ("magnetite", "goethite", "lepidocrocite")
 _METALS = ("ferrite", "austenite", "cementite")
 _SLOTS = (*_OXIDES, *_METALS, "other", "other")
+# Minerals without a class that rust often holds are drawn more often than the rest.
+_FOREIGN_IN_RUST = {"ferrihydrite": 4.0, "hematite": 3.0, "akaganeite": 3.0, "siderite": 2.0, "wustite": 2.0}
 _CHUNK = 1024
 
 
@@ -39,14 +41,17 @@ _CHUNK = 1024
 class SimulatedPatterns:
     """Expected patterns and their labels; ``draw`` adds the noise.
 
-    ``mean`` is expected counts per bin (n, bins), NaN where the detector does not reach; ``blur`` (n,) is
-    the share each bin hands to either neighbour in pixel splitting; ``hot`` is the extra counts of
-    hot pixels (n, bins); ``labels`` is 0 or 1, (n, classes).
+    ``mean`` is expected counts per bin (n, bins), NaN where the detector does not reach; ``gain`` (n, bins) is
+    counts per unit of intensity; ``blur`` (n,) is the share each bin hands to either neighbour in pixel splitting,
+    and ``ripple`` (n, bins) what splitting does to sigma on top; ``hot`` is the extra counts of hot pixels
+    (n, bins); ``labels`` is 0 or 1, (n, classes).
     """
 
     axis: PatternAxis
     mean: Floats
+    gain: Floats
     blur: Floats
+    ripple: Floats
     hot: Floats
     labels: Floats
 
@@ -54,7 +59,7 @@ class SimulatedPatterns:
         return len(self.mean)
 
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Return one noisy measurement as (intensity, sigma) in counts per bin, each (n, bins)."""
+        """Return one noisy measurement as (intensity, sigma), each (n, bins), as an integrator would."""
         missing = np.isnan(self.mean)
         counts = rng.poisson(np.where(missing, 0, self.mean) + self.hot).astype(np.float32)
         side = self.blur[:, None]
@@ -62,7 +67,7 @@ class SimulatedPatterns:
         intensity = _blurred(counts, centre, side)
         variance = _blurred(counts, centre**2, side**2)
         intensity[missing] = np.nan
-        return intensity, np.sqrt(variance)
+        return intensity / self.gain, np.sqrt(variance) * self.ripple / self.gain
 
 
 def simulate_patterns(
@@ -85,7 +90,9 @@ def simulate_patterns(
     return SimulatedPatterns(
         axis=axis,
         mean=np.concatenate([chunk.mean for chunk in chunks]),
+        gain=np.concatenate([chunk.gain for chunk in chunks]),
         blur=np.concatenate([chunk.blur for chunk in chunks]),
+        ripple=np.concatenate([chunk.ripple for chunk in chunks]),
         hot=np.concatenate([chunk.hot for chunk in chunks]),
         labels=np.concatenate([chunk.labels for chunk in chunks]),
     )
@@ -149,7 +156,10 @@ def _simulate_chunk(
     return SimulatedPatterns(
         axis=axis,
         mean=mean,
+        # Two thirds are corrected for the detector, as the integrator does; the rest are plain counts.
+        gain=np.where(rng.random((n, 1)) < 0.67, detector, np.float32(1)),
         blur=np.where(rng.random(n) < 0.5, 0, rng.uniform(0, 0.25, n)).astype(np.float32),
+        ripple=_ripple(n, axis, rng),
         hot=hot.astype(np.float32),
         labels=_labels(pattern, slot, seen, dark, mean),
     )
@@ -178,7 +188,9 @@ def _compositions(
         members = library.members(class_id)
         if class_id == "other":
             known, made_up = members[:-RANDOM_MINERALS], members[-RANDOM_MINERALS:]
-            pick = np.where(rng.random(n) < 0.55, rng.choice(known, n), rng.choice(made_up, n))
+            often = np.array([_FOREIGN_IN_RUST.get(library.names[index], 1.0) for index in known])
+            familiar = rng.choice(known, n, p=often / often.sum())
+            pick = np.where(rng.random(n) < 0.55, familiar, rng.choice(made_up, n))
         else:
             pick = rng.choice(members, n)
         phase[:, slot] = np.where(present[:, slot], pick, -1)
@@ -217,6 +229,12 @@ def _hot_bins(n: int, axis: PatternAxis, rng: np.random.Generator) -> Floats:
         rows = np.flatnonzero(rng.random(n) < 0.06)
         hot[rows, rng.integers(0, axis.bins, len(rows))] += rng.exponential(1.5, len(rows)).astype(np.float32)
     return hot
+
+
+def _ripple(n: int, axis: PatternAxis, rng: np.random.Generator) -> Floats:
+    """Factor on sigma where bin edges and pixel rows beat against each other; 1 for half of the patterns."""
+    size = np.where(rng.random((n, 1)) < 0.5, 0, rng.uniform(0, 0.06, (n, 1)))
+    return np.asarray(np.exp(size * rng.standard_t(4, (n, axis.bins)).clip(-6, 6)), dtype=np.float32)
 
 
 def _forget_bins(mean: Floats, rng: np.random.Generator) -> None:

@@ -182,9 +182,12 @@ def _positions_and_widths(
     by_strain = np.degrees(4 * microstrain[entry] * np.tan(theta))
     by_shape = rng.lognormal(0, 0.2, len(line))
     fwhm = np.sqrt(instrument**2 + ((by_size + by_strain) * by_shape) ** 2)
-    # Two-line ferrihydrite has no sharp line at all: its crystallites are 1-3 nm.
-    smeared = np.array([library.names[index] == "ferrihydrite" for index in phase])[entry]
-    return tth, np.where(smeared, rng.uniform(1.5, 4.0, entries)[entry], fwhm)
+    # Two-line ferrihydrite has no sharp line at all, nor do opal and other poorly ordered matter: without them
+    # every broad hump near 28 deg passes for magnetite or goethite.
+    smeared = np.array([library.names[index] == "ferrihydrite" for index in phase])
+    smeared |= foreign & (rng.random(entries) < 0.12)
+    broad = np.exp(rng.uniform(np.log(0.5), np.log(4.0), entries))
+    return tth, np.where(smeared[entry], broad[entry], fwhm)
 
 
 def _heights(

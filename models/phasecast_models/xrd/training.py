@@ -23,7 +23,7 @@ from phasecast_models.xrd.calibration import (
     f1_scores,
     fit_calibration,
 )
-from phasecast_models.xrd.features import effective_counts, features
+from phasecast_models.xrd.features import features, prepare
 from phasecast_models.xrd.network import PatternNetwork
 from phasecast_models.xrd.patterns import SimulatedPatterns, simulate_patterns
 
@@ -41,7 +41,7 @@ class TrainingPlan:
     """
 
     seed: int = 1
-    epochs: int = 16
+    epochs: int = 24
     patterns_per_epoch: int = 40_000
     held_out: int = 20_000
     batch: int = 256
@@ -160,7 +160,7 @@ def _held_out(network: PatternNetwork, plan: TrainingPlan, axis: PatternAxis, *,
 
 def _inputs(simulated: SimulatedPatterns, seed: int) -> Floats:
     intensity, sigma = simulated.draw(np.random.default_rng([seed, 1]))
-    return features(effective_counts(intensity, sigma), simulated.axis)
+    return features(prepare(intensity, sigma, simulated.axis), simulated.axis)
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ import pytest
 from phasecast_models.xrd.axis import BL16XU_AXIS
 from phasecast_models.xrd.features import (
     PatternError,
-    effective_counts,
     feature_count,
     features,
     fill_missing,
+    prepare,
     rolling_baseline,
 )
 
@@ -17,21 +17,32 @@ from phasecast_models.xrd.features import (
 def test_counts_come_back_from_intensity_and_sigma() -> None:
     counts = np.random.default_rng(0).poisson(50.0, (4, 300)).astype(float)
     counts[0, :5] = 0
-    scale = np.array([[1.0], [1e-6], [3.7], [1e9]])
-    assert effective_counts(counts * scale, np.sqrt(counts) * scale) == pytest.approx(counts, rel=1e-6)
-    assert effective_counts(counts) == pytest.approx(counts)
+    scale = np.array([[1.0], [1e-9], [3.7], [1e9]])
+    measured = prepare(counts * scale, np.sqrt(counts) * scale, BL16XU_AXIS)
+    assert measured.counts == pytest.approx(counts, rel=1e-5)
+    assert prepare(counts, None, BL16XU_AXIS).counts == pytest.approx(counts)
 
 
-def test_what_was_not_measured_is_nan() -> None:
-    intensity = np.array([5.0, np.nan, 4.0, 0.0, -1.0, np.inf])
-    sigma = np.array([1.0, 1.0, np.nan, 0.0, 1.0, 1.0])
-    counts = effective_counts(intensity, sigma)[0]
-    assert np.isnan(counts).tolist() == [False, True, True, False, False, True]
-    assert counts[[0, 3, 4]].tolist() == [25.0, 0.0, 0.0]
+def test_ripple_of_sigma_makes_no_peaks() -> None:
+    intensity = np.full((1, 300), 2.0)
+    sigma = np.full((1, 300), 0.02)
+    sigma[0, ::7] *= 0.85
+    counts = prepare(intensity, sigma, BL16XU_AXIS).counts
+    assert counts.max() / counts.min() == pytest.approx(1, abs=0.05)
+
+
+def test_what_was_not_measured_is_bridged() -> None:
+    intensity, sigma = np.full(300, 4.0), np.full(300, 2.0)
+    intensity[10], intensity[20], intensity[30], sigma[40] = np.nan, np.inf, -1.0, np.nan
+    sigma[50] = 0
+    measured = prepare(intensity, sigma, BL16XU_AXIS)
+    assert measured.intensity[0, [10, 20, 40, 50]] == pytest.approx(np.ones(4))
+    assert measured.intensity[0, 30] == 0
+    assert measured.counts[0, [10, 100, 299]] == pytest.approx(4, rel=0.01)
 
 
 def test_gaps_are_bridged_by_straight_lines() -> None:
-    counts = np.array([[np.nan, 2.0, np.nan, 4.0, np.nan], [np.nan] * 5], np.float32)
+    counts = np.array([[np.nan, 2.0, np.nan, 4.0, np.nan], [np.nan] * 5])
     assert fill_missing(counts).tolist() == [[2, 2, 3, 4, 4], [0, 0, 0, 0, 0]]
 
 
@@ -43,13 +54,14 @@ def test_baseline_stays_under_the_peaks() -> None:
 
 def test_features_are_finite_for_any_pattern() -> None:
     rows = np.stack([np.zeros(300), np.full(300, np.nan), np.full(300, 1e9), np.eye(300)[7] * 1e8])
-    out = features(effective_counts(rows), BL16XU_AXIS)
-    assert out.shape == (4, feature_count(BL16XU_AXIS))
-    assert np.isfinite(out).all()
+    for sigma in (None, np.sqrt(rows)):
+        out = features(prepare(rows, sigma, BL16XU_AXIS), BL16XU_AXIS)
+        assert out.shape == (4, feature_count(BL16XU_AXIS))
+        assert np.isfinite(out).all()
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
     with pytest.raises(PatternError, match="sigma has shape"):
-        effective_counts(np.ones((2, 300)), np.ones(300))
+        prepare(np.ones((2, 300)), np.ones(300), BL16XU_AXIS)
     with pytest.raises(PatternError, match="expected"):
-        effective_counts(np.ones((2, 3, 300)))
+        prepare(np.ones((2, 3, 300)), None, BL16XU_AXIS)

@@ -93,8 +93,9 @@ def test_real_patterns_get_their_class(measured_data: Path) -> None:
     solid = [name for name in CLASSES if name not in ("resin", "peakless_iron", "other")]
     for name, expected in REQUIRED.items():
         row = confidences[list(patterns).index(name)]
-        ranked = sorted(solid, key=lambda class_id, row=row: -row[bundle.classes.index(class_id)])
+        said = dict(zip(bundle.classes, row, strict=True))
+        ranked = sorted(solid, key=said.__getitem__, reverse=True)
         assert set(ranked[: len(expected)]) == expected, f"{name}: {ranked[:2]}\n{report}"
-        assert all(row[bundle.classes.index(class_id)] > 0.8 for class_id in expected), f"{name}\n{report}"
+        assert all(said[class_id] > 0.8 for class_id in expected), f"{name}\n{report}"
     for foreign in ("HEMATITE", "SIDERITE", "CALCITE", "QUARTZ", "HALITE"):
         assert confidences[list(patterns).index(foreign)].argmax() == CLASSES.index("other"), f"{foreign}\n{report}"

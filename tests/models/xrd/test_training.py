@@ -23,4 +23,6 @@ def test_command_explains_itself() -> None:
         [sys.executable, "-m", "phasecast_models.xrd.training", "--help"], capture_output=True, text=True, check=True
     )
     assert "--seed" in done.stdout
-    assert load_bundle("bl16xu-rust").card["training"]["command"].startswith("python -m phasecast_models.xrd.training")
+    training = load_bundle("bl16xu-rust").card["training"]
+    assert isinstance(training, dict)
+    assert training["command"].startswith("python -m phasecast_models.xrd.training")
