@@ -3,9 +3,10 @@
 Started as a process of its own by the command line and by tests; the runtime never imports it.
 """
 
-from phasecast.simulate.beamline import BeamlineOptions, Summary, run_beamline
-from phasecast.simulate.faults import Faults
+from phasecast.simulate.beamline import run_beamline
+from phasecast.simulate.faults import Faults, parse_faults
 from phasecast.simulate.frames import FrameRenderer, simulate_map
+from phasecast.simulate.options import BeamlineOptions, Summary
 from phasecast.simulate.sample import Sample, rust_sample
 from phasecast.simulate.truth import Truth, read_truth
 
@@ -16,6 +17,7 @@ __all__ = [
     "Sample",
     "Summary",
     "Truth",
+    "parse_faults",
     "read_truth",
     "run_beamline",
     "rust_sample",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 I0_COUNTS = 1.0e6
+_CATCH_UP_PERIODS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,10 @@ class Beam:
 
 
 class Pacer:
-    """Starts exposures no faster than a rate; time lost to turnarounds is not caught up.
+    """Starts exposures at a mean rate within a row.
+
+    Small delays of a busy computer are caught up, so that the mean holds; the time a row turnaround takes
+    is not (``restart``).
 
     Parameters
     ----------
@@ -52,10 +56,13 @@ class Pacer:
         self._period_s = 1 / rate_hz if rate_hz else 0.0
         self._next = 0.0
 
+    def restart(self) -> None:
+        """Forget the delay so far."""
+        self._next = max(self._next, time.monotonic())
+
     def wait(self) -> None:
         """Wait for the next start."""
         now = time.monotonic()
         if now < self._next:
             time.sleep(self._next - now)
-        late = now - self._next > self._period_s
-        self._next = (now if late else self._next) + self._period_s
+        self._next = max(self._next, now - _CATCH_UP_PERIODS * self._period_s) + self._period_s

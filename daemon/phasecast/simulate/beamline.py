@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,115 +19,18 @@ from bluesky.utils import RunEngineInterrupted
 from phasecast.simulate import optics
 from phasecast.simulate.beam import Beam
 from phasecast.simulate.devices import Axis, Pilatus, UnitSignal
-from phasecast.simulate.documents import DocumentWire, Serializer
+from phasecast.simulate.documents import DocumentWire
 from phasecast.simulate.errors import SimulationError
-from phasecast.simulate.faults import Faults
 from phasecast.simulate.frames import FrameRenderer
+from phasecast.simulate.options import BeamlineOptions, Summary
 from phasecast.simulate.sample import rust_sample
 from phasecast.simulate.scan import RunDiesError, rust_map
 from phasecast.simulate.transport import FrameTransport
-from phasecast.simulate.transport_files import FileTransport, Format
-from phasecast.simulate.transport_simplon import Encoding, SimplonTransport
+from phasecast.simulate.transport_files import FileTransport
+from phasecast.simulate.transport_simplon import SimplonTransport
 from phasecast.simulate.truth import settings_of
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BeamlineOptions:
-    """What ``phasecast simulate xrd`` can be told.
-
-    Parameters
-    ----------
-    output
-        ``simplon://127.0.0.1:PORT`` (0: a free port), or a folder (plain or ``files:///...``).
-    shape
-        Rows and columns of the map.
-    step_um
-        Step of the map.
-    seed
-        Seed of sample, frames and beam.
-    rate_hz
-        Points per second within a row; None is as fast as it goes.
-    exposure_s
-        Exposure time; None is 0.3 of the point period, or nothing without a rate.
-    exposure_counts
-        Mean counts per frame over the map.
-    turnaround_s
-        Time the slow axis takes at the end of each row.
-    documents_in_port, documents_out_port
-        Ports of the 0MQ proxy; 0 takes free ones.
-    prefix
-        Prefix of the documents.
-    serializer, encoding, file_format
-        Forms of documents and frames.
-    counter
-        Whether events carry the detector's image number; without it frames join by time or order.
-    faults
-        What goes wrong.
-    truth
-        File to write the true map to.
-    announce
-        File to write the addresses to once every socket is open.
-    start_when
-        Path whose existence starts the scan.
-    start_timeout_s
-        How long to wait for it, and for a consumer of the frames.
-    sample_name
-        Name in the start document.
-    """
-
-    output: str = "simplon://127.0.0.1:9999"
-    shape: tuple[int, int] = (30, 40)
-    step_um: float = 2.0
-    seed: int = 0
-    rate_hz: float | None = 20.0
-    exposure_s: float | None = None
-    exposure_counts: float = 2e5
-    turnaround_s: float = 0.15
-    documents_in_port: int = 5577
-    documents_out_port: int = 5578
-    prefix: str = "bl16xu"
-    serializer: Serializer = "pickle"
-    encoding: Encoding = "bs32-lz4<"
-    file_format: Format = "cbf"
-    counter: bool = True
-    faults: Faults = field(default_factory=Faults)
-    truth: Path | None = None
-    announce: Path | None = None
-    start_when: Path | None = None
-    start_timeout_s: float = 60.0
-    sample_name: str = "simulated rust cross-section"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What went out.
-
-    Parameters
-    ----------
-    uids
-        Uids of the runs, in order.
-    points
-        Points of the (last) scan.
-    frames_sent, frames_lost
-        Frames that left, and frames that nobody took or that were lost on order.
-    documents
-        Documents published.
-    seconds
-        From the first message of the scan to the last.
-    frames_uri, documents_uri
-        Where they went, as the daemon's ``--source`` takes them.
-    """
-
-    uids: tuple[str, ...]
-    points: int
-    frames_sent: int
-    frames_lost: int
-    documents: int
-    seconds: float
-    frames_uri: str
-    documents_uri: str
 
 
 def open_transport(options: BeamlineOptions) -> FrameTransport:
@@ -183,13 +85,11 @@ def run_beamline(options: BeamlineOptions) -> Summary:
         )
         stack.callback(wire.close)
         _announce(options, transport, wire)
-        _wait_for(options.start_when, options.start_timeout_s)
+        _wait_for(options.start_when, options.start_timeout_s, wire)
         return _scan(options, renderer, transport, wire)
 
 
-def _scan(
-    options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTransport, wire: DocumentWire
-) -> Summary:
+def _scan(options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTransport, wire: DocumentWire) -> Summary:
     rows, cols = options.shape
     sample, faults = renderer.sample, options.faults
     exposure_s = options.exposure_s
@@ -294,9 +194,14 @@ def _run_engine() -> Iterator[RunEngine]:
     loop = asyncio.new_event_loop()
     in_main = threading.current_thread() is threading.main_thread()
     engine = RunEngine({}, loop=loop, context_managers=None if in_main else [])
+    # It logs a stack trace of every failure that it also raises.
+    chatter = logging.getLogger("bluesky")
+    level = chatter.level
+    chatter.setLevel(logging.CRITICAL)
     try:
         yield engine
     finally:
+        chatter.setLevel(level)
         loop.call_soon_threadsafe(loop.stop)
         deadline = time.monotonic() + 5
         while loop.is_running() and time.monotonic() < deadline:
@@ -323,7 +228,8 @@ def _announce(options: BeamlineOptions, transport: FrameTransport, wire: Documen
     draft.replace(options.announce)
 
 
-def _wait_for(path: Path | None, timeout_s: float) -> None:
+def _wait_for(path: Path | None, timeout_s: float, wire: DocumentWire) -> None:
+    """Wait until a path exists, sending probes so that consumers see that they are subscribed."""
     if path is None:
         return
     deadline = time.monotonic() + timeout_s
@@ -332,4 +238,5 @@ def _wait_for(path: Path | None, timeout_s: float) -> None:
             raise SimulationError(
                 f"start signal did not come within {timeout_s:g} s", where=str(path), remedy="is the daemon running?"
             )
+        wire.flush()
         time.sleep(0.02)

@@ -141,6 +141,7 @@ class Pilatus(Device):  # type: ignore[misc]
             self.image_number.kind = "omitted"
         self.point = 0
         self.lead_in = 0
+        self.row_starts = False
         self.frames_sent = 0
         self.frames_lost = 0
         self._renderer, self._transport, self._beam, self._faults = renderer, transport, beam, faults
@@ -169,8 +170,10 @@ class Pilatus(Device):  # type: ignore[misc]
 
     def trigger(self) -> Status:
         """Expose; done when the exposure is over, the frame leaves a little later."""
-        point, lead_in = self.point, self.lead_in
-        self.lead_in = 0
+        point, lead_in, row_starts = self.point, self.lead_in, self.row_starts
+        self.lead_in, self.row_starts = 0, False
+        if row_starts:
+            self._pacer.restart()
         return self._submit(lambda: self._take(point, lead_in))
 
     def close(self) -> None:

@@ -17,7 +17,8 @@ from phasecast.simulate.errors import SimulationError
 logger = logging.getLogger(__name__)
 
 Serializer = Literal["pickle", "msgpack"]
-_PROBE = b"phasecast-probe"
+PROBE_PREFIX = b"phasecast-probe"
+"""Prefix of the probes; a consumer that subscribes to it last knows when its subscriptions work."""
 
 
 def _msgpack(document: Any) -> bytes:
@@ -70,12 +71,10 @@ class DocumentWire:
         self.out_address = str(self._proxy.out_port)
         self.uri = f"{self.out_address.replace('tcp://', 'bluesky://')}?prefix={prefix}"
         dumps = pickle.dumps if serializer == "pickle" else _msgpack
-        self._publisher = Publisher(
-            self.in_address.removeprefix("tcp://"), prefix=prefix.encode(), serializer=dumps
-        )
+        self._publisher = Publisher(self.in_address.removeprefix("tcp://"), prefix=prefix.encode(), serializer=dumps)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._echo = self._context.socket(zmq.SUB)
-        self._echo.setsockopt(zmq.SUBSCRIBE, _PROBE)
+        self._echo.setsockopt(zmq.SUBSCRIBE, PROBE_PREFIX)
         self._echo.connect(self.out_address)
         self.published = 0
         self.flush()
@@ -96,7 +95,7 @@ class DocumentWire:
         SimulationError
             The probe does not come back in time.
         """
-        mark = _PROBE + b" " + uuid.uuid4().hex.encode()
+        mark = PROBE_PREFIX + b" " + uuid.uuid4().hex.encode()
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             self._publisher._socket.send(mark)

@@ -20,7 +20,7 @@ _IRON = np.array([material.iron for material in MATERIALS])
 _BIN_DEG = 0.1
 _BIN_FIRST_DEG = 9.5
 _BINS = 315
-_RADIAL_DEG = np.arange(9.5, 41.0, 0.05)
+_RADIAL_DEG: FloatArray = 9.5 + 0.05 * np.arange(631, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class FrameRenderer:
             np.rint((maps.tth_deg.ravel() - _RADIAL_DEG[0]) / 0.05).astype(np.intp), 0, _RADIAL_DEG.size - 1
         )
         self._bin = ((maps.tth_deg.ravel() - _BIN_FIRST_DEG) / _BIN_DEG).astype(np.intp)
-        self._bin_deg = _BIN_FIRST_DEG + _BIN_DEG * (np.arange(_BINS) + 0.5)
+        self._bin_deg = _BIN_FIRST_DEG + _BIN_DEG * (np.arange(_BINS, dtype=np.float64) + 0.5)
         rng = np.random.default_rng([seed, 4])
         self.hot = HotPixels(
             pixels=rng.choice(SHAPE[0] * SHAPE[1], hot_pixels, replace=False),
@@ -146,16 +146,19 @@ class FrameRenderer:
             "fluorescence": np.float32(_IRON @ depth),
         }
 
+    @staticmethod
+    def _histogram(bins: NDArray[np.intp], values: NDArray[np.float32]) -> FloatArray:
+        return np.bincount(bins, weights=values, minlength=_BINS).astype(np.float64)
+
     def _bin_images(self) -> dict[tuple[int, int] | str, FloatArray]:
         """Every image summed over bins of 0.1 deg, shape (bins,) each."""
         images = self._images
+        smooth = {name: getattr(images, name) for name in ("halo", "diffuse", "fluorescence", "air")}
         binned: dict[tuple[int, int] | str, FloatArray] = {
-            key: np.bincount(self._bin, weights=image, minlength=_BINS) for key, image in images.rings.items()
+            key: self._histogram(self._bin, image) for key, image in (images.rings | smooth).items()
         }
-        for spot_key, spots in images.spots.items():
-            binned[spot_key] = np.bincount(self._bin[spots.pixels], weights=spots.values, minlength=_BINS)
-        for name in ("halo", "diffuse", "fluorescence", "air"):
-            binned[name] = np.bincount(self._bin, weights=getattr(images, name), minlength=_BINS)
+        for key, spots in images.spots.items():
+            binned[key] = self._histogram(self._bin[spots.pixels], spots.values)
         return binned
 
     def _expected(self, row: int, col: int) -> tuple[FloatArray, FloatArray]:
@@ -182,7 +185,5 @@ def simulate_map(
     """Frames of a whole map, along x first from the lowest row, and the truth about them; no sockets."""
     renderer = FrameRenderer(rust_sample(shape, step_um=step_um, seed=seed), counts=counts, seed=seed)
     rows, cols = shape
-    frames = (
-        renderer.frame(row, col, number=row * cols + col) for row, col in np.ndindex(rows, cols)
-    )
+    frames = (renderer.frame(row, col, number=row * cols + col) for row, col in np.ndindex(rows, cols))
     return frames, renderer.truth({"step_um": step_um})

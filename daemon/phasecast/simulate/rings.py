@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from phasecast_models.xrd.structures import get_structure, powder_lines
 
 from phasecast.simulate.materials import COARSE_IRON, INDEX, MATERIALS, NAMES, Material
 from phasecast.simulate.optics import ENERGY_KEV, PixelMaps, pseudo_voigt
+from phasecast_models.xrd.structures import get_structure, powder_lines
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.float32]

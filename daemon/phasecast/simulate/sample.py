@@ -66,8 +66,8 @@ def rust_sample(shape: tuple[int, int] = (30, 40), *, step_um: float = 2.0, seed
     rng = np.random.default_rng([seed, 1])
     fine = (rows * _SUB, cols * _SUB)
     sub_um = step_um / _SUB
-    x = (np.arange(fine[1]) - (_SUB - 1) / 2)[None, :] * sub_um
-    y = (np.arange(fine[0]) - (_SUB - 1) / 2)[:, None] * sub_um
+    x = (np.arange(fine[1], dtype=np.float64) - (_SUB - 1) / 2)[None, :] * sub_um
+    y = (np.arange(fine[0], dtype=np.float64) - (_SUB - 1) / 2)[:, None] * sub_um
     width_um, height_um = cols * step_um, rows * step_um
 
     grain, phase = _grains(rng, x, y, grain_um=float(np.clip(0.18 * max(width_um, height_um), 2 * step_um, 14)))
@@ -78,8 +78,8 @@ def rust_sample(shape: tuple[int, int] = (30, 40), *, step_um: float = 2.0, seed
     blocks /= blocks.sum(axis=2, keepdims=True)
     thickness = 10.0 * (1 + 0.08 * _smooth(rng, (rows, cols), 8.0 / step_um))
     return Sample(
-        x_um=np.arange(cols) * step_um,
-        y_um=np.arange(rows) * step_um,
+        x_um=np.arange(cols, dtype=np.float64) * step_um,
+        y_um=np.arange(rows, dtype=np.float64) * step_um,
         fractions=blocks,
         thickness_um=thickness,
         grain=grain[_SUB // 2 :: _SUB, _SUB // 2 :: _SUB].copy(),

@@ -59,6 +59,7 @@ class SimplonTransport:
         self._connect_timeout_s = connect_timeout_s
         self._stall_timeout_s = stall_timeout_s
         self._encoder = _BitshuffleEncoder()
+        self._armed = False
         self._socket = (context or zmq.Context.instance()).socket(zmq.PUSH)
         self._socket.setsockopt(zmq.SNDHWM, 1000)
         self._socket.setsockopt(zmq.LINGER, 5000)
@@ -94,6 +95,7 @@ class SimplonTransport:
                 where=self._address,
                 remedy="start the daemon first, or give it this address",
             )
+        self._armed = True
 
     def send(self, exposure: Exposure) -> bool:
         """Send one image message of four parts; False if it was lost."""
@@ -129,9 +131,12 @@ class SimplonTransport:
         return False
 
     def end(self, series: int) -> None:
-        """Send the end of the series."""
-        if not self._push([_json({"htype": "dseries_end-1.0", "series": series})], self._stall_timeout_s):
+        """Send the end of the series; nothing where its header never left."""
+        if self._armed and not self._push(
+            [_json({"htype": "dseries_end-1.0", "series": series})], self._stall_timeout_s
+        ):
             logger.warning("end of series %d lost: nobody took it", series)
+        self._armed = False
 
     def close(self) -> None:
         """Close the socket; what was sent is still delivered for 5 s."""

@@ -1,0 +1,106 @@
+"""What the simulated beamline can be told, and what it says afterwards."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from phasecast.simulate.documents import Serializer
+from phasecast.simulate.faults import Faults
+from phasecast.simulate.transport_files import Format
+from phasecast.simulate.transport_simplon import Encoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeamlineOptions:
+    """What ``phasecast simulate xrd`` can be told.
+
+    Parameters
+    ----------
+    output
+        ``simplon://127.0.0.1:PORT`` (0: a free port), or a folder (plain or ``files:///...``).
+    shape
+        Rows and columns of the map.
+    step_um
+        Step of the map.
+    seed
+        Seed of sample, frames and beam.
+    rate_hz
+        Points per second within a row; None is as fast as it goes.
+    exposure_s
+        Exposure time; None is 0.3 of the point period, or nothing without a rate.
+    exposure_counts
+        Mean counts per frame over the map.
+    turnaround_s
+        Time the slow axis takes at the end of each row.
+    documents_in_port, documents_out_port
+        Ports of the 0MQ proxy; 0 takes free ones.
+    prefix
+        Prefix of the documents.
+    serializer, encoding, file_format
+        Forms of documents and frames.
+    counter
+        Whether events carry the detector's image number; without it frames join by time or order.
+    faults
+        What goes wrong.
+    truth
+        File to write the true map to.
+    announce
+        File to write the addresses to once every socket is open.
+    start_when
+        Path whose existence starts the scan.
+    start_timeout_s
+        How long to wait for it, and for a consumer of the frames.
+    sample_name
+        Name in the start document.
+    """
+
+    output: str = "simplon://127.0.0.1:9999"
+    shape: tuple[int, int] = (30, 40)
+    step_um: float = 2.0
+    seed: int = 0
+    rate_hz: float | None = 20.0
+    exposure_s: float | None = None
+    exposure_counts: float = 2e5
+    turnaround_s: float = 0.15
+    documents_in_port: int = 5577
+    documents_out_port: int = 5578
+    prefix: str = "bl16xu"
+    serializer: Serializer = "pickle"
+    encoding: Encoding = "bs32-lz4<"
+    file_format: Format = "cbf"
+    counter: bool = True
+    faults: Faults = field(default_factory=Faults)
+    truth: Path | None = None
+    announce: Path | None = None
+    start_when: Path | None = None
+    start_timeout_s: float = 60.0
+    sample_name: str = "simulated rust cross-section"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What went out.
+
+    Parameters
+    ----------
+    uids
+        Uids of the runs, in order.
+    points
+        Points of the (last) scan.
+    frames_sent, frames_lost
+        Frames that left, and frames that nobody took or that were lost on order.
+    documents
+        Documents published.
+    seconds
+        From the first message of the scan to the last.
+    frames_uri, documents_uri
+        Where they went, as the daemon's ``--source`` takes them.
+    """
+
+    uids: tuple[str, ...]
+    points: int
+    frames_sent: int
+    frames_lost: int
+    documents: int
+    seconds: float
+    frames_uri: str
+    documents_uri: str
