@@ -33,3 +33,7 @@ def test_faults_are_read_from_words():
 def test_words_that_mean_nothing_are_refused(word):
     with pytest.raises(SimulationError, match="--faults"):
         parse_faults([word])
+
+
+def test_the_names_of_the_fields_work_too():
+    assert parse_faults(["drop_triggers=7,9", "no_stop=true"]) == parse_faults(["drop=7,9", "no-stop"])

@@ -30,6 +30,8 @@ from phasecast.simulate.transport_files import FileTransport
 from phasecast.simulate.transport_simplon import SimplonTransport
 from phasecast.simulate.truth import settings_of
 
+__all__ = ["BeamlineOptions", "Summary", "open_transport", "run_beamline"]
+
 logger = logging.getLogger(__name__)
 
 

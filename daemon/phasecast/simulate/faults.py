@@ -70,7 +70,8 @@ def parse_faults(words: Iterable[str]) -> Faults:
     """Read faults as the command line gives them, such as ``drop=5,9``, ``dump=10-20`` or ``no-stop``.
 
     Names: drop, double, lose, pause, truncate, flip, wrong-shape (points, comma separated); pause-s,
-    lead-in, lead-in-rows, second-start (one number); dump (first-last); no-stop.
+    lead-in, lead-in-rows, second-start (one number); dump (first-last); no-stop. The names of the
+    fields of `Faults` are understood too.
 
     Raises
     ------
@@ -80,6 +81,8 @@ def parse_faults(words: Iterable[str]) -> Faults:
     fields: dict[str, Any] = {}
     for word in words:
         name, _, text = word.partition("=")
+        if name in _FULL_NAMES:
+            name = _FULL_NAMES[name]
         if name not in _FIELDS:
             raise SimulationError(
                 f"unknown fault {name!r}", where="--faults", remedy=f"choose from {', '.join(_FIELDS)}"
@@ -104,7 +107,7 @@ def _span(text: str) -> tuple[int, int]:
 
 
 def _flag(text: str) -> bool:
-    if text:
+    if text not in {"", "true"}:
         raise ValueError(text)
     return True
 
@@ -124,3 +127,4 @@ _FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "second-start": ("second_start_at", int),
     "dump": ("beam_dump", _span),
 }
+_FULL_NAMES = {field: name for name, (field, _) in _FIELDS.items()}
