@@ -187,10 +187,8 @@ class CaptureReader:
                 self._seek(found)
                 return True
             self.torn_tails += 1
-        if successor is None:
-            return False
         self.close()
-        return self._open(successor)
+        return successor is not None and self._open(successor)
 
     def _pass_corrupt(self, error: CorruptRecordError) -> bool:
         assert self._file is not None
