@@ -233,8 +233,18 @@ class Result:
         picture = placement.paint(array, select=self._done if select is None else select, fill=empty)
         return xr.DataArray(picture, dims=("y_um", "x_um"), coords={"y_um": placement.y_um, "x_um": placement.x_um})
 
+    @property
+    def frames(self) -> xr.Dataset:
+        """Where the raw frame of each point lies: store, path, offset, number, sha256; no store if it has none."""
+        return xr.Dataset(
+            {
+                name: ("point", self._believed(layout.ledger_dataset(f"frame_{name}")))
+                for name in ("store", "path", "offset", "number", "sha256")
+            }
+        )
+
     def frame_reference(self, row: int) -> FrameReference | None:
-        """Return where the raw frame of a point lies; None if the point has none.
+        """Return where the raw frame of a point lies; None if the point has none. `frames` gives all at once.
 
         Raises
         ------
@@ -243,21 +253,18 @@ class Result:
         """
         if not 0 <= row < self.points:
             raise IndexError(f"point {row} of {self.points}")
-        if not self._known[row]:
-            return None
         cell = {
-            name: self._dataset(layout.ledger_dataset(f"frame_{name}"))[row]
+            name: _text(np.asarray(self._dataset(layout.ledger_dataset(f"frame_{name}"))[row : row + 1]))[0]
             for name in ("store", "path", "offset", "number", "sha256")
         }
-        store = cell["store"].decode()
-        if store not in ("capture", "file"):
+        if not self._known[row] or cell["store"] not in ("capture", "file"):
             return None
         return FrameReference(
-            store=store,
-            path=cell["path"].decode(),
+            store=cell["store"].item(),
+            path=str(cell["path"]),
             offset=int(cell["offset"]),
             number=int(cell["number"]),
-            sha256=cell["sha256"].decode(),
+            sha256=str(cell["sha256"]),
         )
 
     @property

@@ -1,0 +1,243 @@
+"""The picture of a result: a composite of all classes and one confidence map for each."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PatchCollection
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from phasecast.core.result import PhaseClass
+from phasecast.results.grid import Floats
+from phasecast.results.layout import THRESHOLD, TOTAL_COLUMN
+from phasecast.results.reader import Result
+from phasecast.sinks.map_composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR, composite
+from phasecast.sinks.map_scene import Scene, scene_of, squares_of
+
+_NO_VALUE = "#F4F4F4"
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_FINE_CELLS = 80
+"""In maps with more cells along a side a crossed cell is too small to be seen."""
+
+
+def draw_map(result: Result, path: str | os.PathLike[str]) -> None:
+    """Draw the composite and the confidence maps of a result as a PNG.
+
+    The composite shows every class with a confidence of at least 0.5: mixtures as stripes of their colours.
+    Points whose position is doubtful are hatched, missing ones are marked and counted in the legend.
+
+    Parameters
+    ----------
+    result
+        Open, growing or closed.
+    path
+        The PNG; replaced in one step.
+    """
+    scene = scene_of(result)
+    wide = scene.ratio > 1.7
+    flat = max(1 / scene.ratio, 0.1)
+    above, below = 11 * flat + 2.8, 3 * (3.3 * flat + 0.75)
+    figure = Figure(figsize=(12, above + below) if wide else (16.5, 8.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0, 0.02, 1, 0.98))  # type: ignore[call-arg]  # below lies the footer
+    if wide:
+        parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(above, below))
+    else:
+        parts = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.35))
+    left, right = parts.ravel()
+    figure.suptitle(_title(result), fontsize=13)
+    _draw_composite(left, scene, result)
+    _draw_confidences(right, scene, result)
+    figure.text(0.995, 0.003, _footer(result), ha="right", va="bottom", fontsize=8, color="#555555")
+    partial = f"{os.fspath(path)}.part"
+    figure.savefig(partial, format="png")
+    os.replace(partial, path)
+
+
+def _draw_composite(figure: SubFigure, scene: Scene, result: Result) -> None:
+    axes = figure.add_subplot()
+    colours = [phase.colour for phase in scene.classes]
+    title = f"classes with confidence ≥ {THRESHOLD}; stripes are mixtures"
+    if not scene.classes:
+        column = result.column(TOTAL_COLUMN if _has_column(result, TOTAL_COLUMN) else "intensity").values
+        values = column if column.ndim == 1 else np.nansum(column, axis=1)
+        image = _paint_values(axes, scene, values.astype(np.float64), "gray", None)
+        figure.colorbar(image, ax=axes, label="total intensity (counts)", shrink=0.8)
+        title = "total intensity"
+    elif scene.placement is not None:
+        picture = composite(scene.placement, scene.present, scene.state, colours)
+        axes.imshow(picture, origin="lower", extent=scene.extent, interpolation="antialiased", aspect="equal")
+        if max(scene.placement.x_um.size, scene.placement.y_um.size) > _FINE_CELLS:
+            _mark_missing(axes, scene)
+    else:
+        _scatter_composite(axes, scene, colours)
+    _dress(axes, scene)
+    axes.set_title(title, fontsize=11)
+    handles = list(_legend(scene))
+    if not handles:
+        return
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=2, fontsize=9, frameon=False, title="number of points",
+        handlelength=1.6, handleheight=1.2,
+    )  # fmt: skip
+
+
+def _scatter_composite(axes: Axes, scene: Scene, colours: Sequence[str]) -> None:
+    for point in np.flatnonzero(scene.done & np.isfinite(scene.x_um) & np.isfinite(scene.y_um)):
+        classes = np.flatnonzero(scene.present[point])
+        corner = (scene.x_um[point] - scene.width_um / 2, scene.y_um[point] - scene.height_um / 2)
+        for k, index in enumerate(classes):
+            width = scene.width_um / len(classes)
+            axes.add_patch(
+                Rectangle((corner[0] + k * width, corner[1]), width, scene.height_um, facecolor=colours[int(index)])
+            )
+        axes.add_patch(
+            Rectangle(corner, scene.width_um, scene.height_um, fill=False, edgecolor=UNSURE_COLOUR, linewidth=0.8)
+        )
+    _mark_missing(axes, scene)
+
+
+def _mark_missing(axes: Axes, scene: Scene) -> None:
+    """Crosses of a size that is seen however small the cells are, where the stage was but nothing is shown."""
+    for state in CROSSED:
+        chosen = scene.state == state
+        axes.scatter(
+            scene.x_um[chosen], scene.y_um[chosen], marker="x", color=MISSING_COLOURS[state], s=36, linewidth=1.2
+        )
+
+
+def _draw_confidences(figure: SubFigure, scene: Scene, result: Result) -> None:
+    if not scene.classes:
+        figure.text(0.5, 0.5, "not classified: no model applied", ha="center", va="center", fontsize=14)
+        return
+    columns = math.ceil(math.sqrt(len(scene.classes)))
+    panels = figure.subplots(math.ceil(len(scene.classes) / columns), columns, squeeze=False)
+    image: Any = None
+    for k, axes in enumerate(panels.ravel()):
+        if k >= len(scene.classes):
+            axes.set_axis_off()
+            continue
+        image = _paint_values(axes, scene, scene.confidence[:, k].astype(np.float64), "viridis", (0.0, 1.0))
+        _dress(axes, scene, small=True)
+        if k % columns:
+            axes.set_ylabel("")
+        if k + columns < len(scene.classes):
+            axes.set_xlabel("")
+        axes.set_title(_label(scene.classes[k]), fontsize=9.5)
+    model = result.header.model
+    note = f"confidence (calibrated on {model.calibrated_on})" if model else "confidence"
+    figure.colorbar(image, ax=panels, label=note, shrink=0.7, pad=0.02)
+
+
+def _paint_values(axes: Axes, scene: Scene, values: Floats, colour_map: str, limits: tuple[float, float] | None) -> Any:
+    axes.set_facecolor(_NO_VALUE)
+    low, high = limits if limits else (None, None)
+    if scene.placement is not None:
+        picture = scene.placement.paint(values, select=scene.done, fill=np.nan)
+        return axes.imshow(
+            np.ma.masked_invalid(picture), origin="lower", extent=scene.extent, cmap=colour_map, vmin=low, vmax=high,
+            interpolation="nearest", aspect="equal",
+        )  # fmt: skip
+    shown = scene.done & np.isfinite(scene.x_um) & np.isfinite(scene.y_um)
+    squares = PatchCollection(list(squares_of(scene, shown)), cmap=colour_map)
+    squares.set_array(values[shown])
+    squares.set_clim(low, high)
+    axes.add_collection(squares)
+    return squares
+
+
+def _dress(axes: Axes, scene: Scene, *, small: bool = False) -> None:
+    left, right, low, high = scene.extent
+    axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
+    axes.tick_params(labelsize=7 if small else 9)
+    axes.locator_params(nbins=4 if small else 7)
+    if scene.ratio > 6:
+        axes.set_yticks([(low + high) / 2])
+    elif scene.ratio < 1 / 6:
+        axes.set_xticks([(left + right) / 2])
+    axes.set_xlabel(scene.x_label, fontsize=7.5 if small else 10, labelpad=1)
+    axes.set_ylabel(scene.y_label, fontsize=7.5 if small else 10, labelpad=1)
+    placed = scene.placement.inside if scene.placement is not None else np.isfinite(scene.x_um + scene.y_um)
+    doubtful = scene.doubtful & placed
+    if doubtful.any():
+        squares = list(squares_of(scene, doubtful))
+        # Black on white: either alone vanishes on some colour of a confidence map.
+        for colour, width in (("#FFFFFF", 2.6), ("#000000", 0.9)):
+            axes.add_collection(
+                PatchCollection(
+                    squares, facecolor="none", edgecolor=colour, linewidth=0, hatch="///", hatch_linewidth=width
+                )
+            )
+
+
+def _legend(scene: Scene) -> Iterator[Patch | Line2D]:
+    counts = scene.present[scene.done].sum(axis=0)
+    for phase, count in zip(scene.classes, counts, strict=True):
+        yield Patch(facecolor=phase.colour, edgecolor="#666666", linewidth=0.5, label=f"{_label(phase)}: {count}")
+    if scene.classes:
+        unsure = int(np.count_nonzero(scene.done & ~scene.present.any(axis=1)))
+        yield Patch(facecolor="white", edgecolor=UNSURE_COLOUR, linewidth=2, label=f"no class ≥ {THRESHOLD}: {unsure}")
+    for state, colour in MISSING_COLOURS.items():
+        count = int(np.count_nonzero(scene.state == state))
+        if count:
+            crossed = state in CROSSED
+            yield Line2D(
+                [], [], linestyle="none", marker="x" if crossed else ".", color=colour, markersize=8,
+                label=f"{state.label.replace('_', ' ')}: {count}",
+            )  # fmt: skip
+    doubtful = int(np.count_nonzero(scene.doubtful))
+    if doubtful:
+        yield Patch(facecolor="white", edgecolor="#000000", hatch="///", label=f"position doubtful: {doubtful}")
+
+
+def _label(phase: PhaseClass) -> str:
+    formula = _subscripts(phase.formula)
+    name = phase.name_en
+    if not formula:
+        return name
+    # A name that is a formula itself, such as a spinel's, is not said twice.
+    first = phase.formula.split("/")[0]
+    return _subscripts(name.replace("gamma-", "γ-")) if name.startswith(first) else f"{name}, {formula}"
+
+
+def _subscripts(formula: str) -> str:
+    characters = [
+        character.translate(_SUBSCRIPTS) if k and formula[k - 1].isalnum() else character
+        for k, character in enumerate(formula)
+    ]
+    return "".join(characters)
+
+
+def _title(result: Result) -> str:
+    header = result.header
+    sample = header.metadata.get("sample_name") or header.metadata.get("sample") or header.plan_name
+    if isinstance(sample, Mapping):
+        sample = sample.get("name", header.plan_name)
+    # The fonts of the drawing library have no Japanese: names it cannot write fall back to the plan's.
+    name = str(sample) if all(ord(character) < 0x2E80 for character in str(sample)) else header.plan_name
+    scan = f", scan {header.scan_id}" if header.scan_id else ""
+    return f"{name}{scan}: {result.points_done} of {result.points} points"
+
+
+def _footer(result: Result) -> str:
+    header = result.header
+    when = f" | ended {result.end_time}" if result.end_time else " | the scan is running or was interrupted"
+    if header.model is None:
+        return f"phasecast, {header.device}{when}"
+    model = header.model
+    return (
+        f"phasecast | model {model.name} {model.version} ({model.sha256[:8]}), calibrated on {model.calibrated_on} | "
+        f"{header.device}{when}"
+    )
+
+
+def _has_column(result: Result, name: str) -> bool:
+    return any(column.name == name for column in result.header.columns)

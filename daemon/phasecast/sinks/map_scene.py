@@ -1,0 +1,138 @@
+"""What the picture of a result shows, before anything is drawn."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from phasecast.core.ledger import PointFlag, PointState
+from phasecast.core.result import PhaseClass
+from phasecast.results.grid import Floats, Placement
+from phasecast.results.layout import THRESHOLD
+from phasecast.results.reader import Result
+
+_UNEVEN = 0.1
+"""Axes whose steps differ by more than this from their mean are drawn cell by cell, not as a picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What is drawn: points with their place, size and values.
+
+    Parameters
+    ----------
+    x_um, y_um
+        Place of each point, (n,).
+    width_um, height_um
+        Size of the cell or square that stands for a point.
+    placement
+        Cells of the points where they form an even raster.
+    state, doubtful
+        Ledger state, and whether the position is doubtful, (n,).
+    confidence
+        (n, classes).
+    classes
+        The classes.
+    x_label, y_label
+        Labels of the axes.
+    """
+
+    x_um: Floats
+    y_um: Floats
+    width_um: float
+    height_um: float
+    placement: Placement | None
+    state: NDArray[np.uint8]
+    doubtful: NDArray[np.bool_]
+    confidence: NDArray[np.float32]
+    classes: Sequence[PhaseClass]
+    x_label: str = "x (µm)"
+    y_label: str = "y (µm)"
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Points with something to show."""
+        return np.asarray(self.state == PointState.DONE)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Classes at or above the threshold, (n, classes)."""
+        return np.asarray(np.nan_to_num(self.confidence) >= THRESHOLD)
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, low and high edge, um."""
+        x, y = (self.x_um, self.y_um) if self.placement is None else (self.placement.x_um, self.placement.y_um)
+        half_x, half_y = self.width_um / 2, self.height_um / 2
+        return (
+            float(np.nanmin(x)) - half_x, float(np.nanmax(x)) + half_x,
+            float(np.nanmin(y)) - half_y, float(np.nanmax(y)) + half_y,
+        )  # fmt: skip
+
+    @property
+    def ratio(self) -> float:
+        """Width over height."""
+        left, right, low, high = self.extent
+        return (right - left) / (high - low)
+
+
+def scene_of(result: Result) -> Scene:
+    """Return what the picture of a result shows."""
+    ledger = result.ledger
+    x, y = ledger["x_um"].values, ledger["y_um"].values
+    common: dict[str, Any] = {
+        "state": ledger["state"].values,
+        "doubtful": (ledger["flags"].values & int(PointFlag.POSITION_DOUBTFUL)) > 0,
+        "confidence": result.confidences.values,
+        "classes": result.header.classes,
+    }
+    placement = result.placement
+    if placement is not None:
+        x_axis, dx, x_even = _even_axis(placement.x_um, placement.y_um)
+        y_axis, dy, y_even = _even_axis(placement.y_um, placement.x_um)
+        if x_even and y_even:
+            even = Placement(rows=placement.rows, columns=placement.columns, x_um=x_axis, y_um=y_axis)
+            return Scene(x_um=x, y_um=y, width_um=dx, height_um=dy, placement=even, **common)
+    labels: dict[str, Any] = {}
+    if not np.any(np.isfinite(x) & np.isfinite(y)):
+        # Without a single position the order of measurement is all there is.
+        x, y = np.arange(x.size, dtype=np.float64), np.zeros(x.size)
+        labels = {"x_label": "point (no positions)", "y_label": ""}
+    size = _spacing(x, y)
+    return Scene(x_um=x, y_um=y, width_um=size, height_um=size, placement=None, **labels, **common)
+
+
+def _even_axis(centres: Floats, other: Floats) -> tuple[Floats, float, bool]:
+    """Axis for drawing, its step, and whether the steps are even; unknown ones borrow the other axis' step."""
+    known = np.flatnonzero(np.isfinite(centres))
+    steps = np.diff(centres)
+    if known.size == centres.size and centres.size > 1:
+        step = float(np.mean(steps))
+        return centres, step, bool(np.all(np.abs(steps - step) <= _UNEVEN * abs(step)))
+    others = np.abs(np.diff(other[np.isfinite(other)]))
+    step = float(np.median(others)) if others.size and np.median(others) > 0 else 1.0
+    start = float(centres[known[0]]) - step * float(known[0]) if known.size else 0.0
+    return start + step * np.arange(centres.size, dtype=np.float64), step, True
+
+
+def _spacing(x: Floats, y: Floats) -> float:
+    """Side of the square drawn for a scattered point: the median distance to the nearest neighbour."""
+    places = np.unique(np.column_stack([x, y])[np.isfinite(x) & np.isfinite(y)], axis=0)
+    if len(places) < 2:
+        return 1.0
+    distance, _ = cKDTree(places).query(places, k=2)
+    return float(np.median(distance[:, 1])) * 0.9
+
+
+def squares_of(scene: Scene, chosen: NDArray[np.bool_]) -> Iterator[Rectangle]:
+    """Yield the square of each chosen point."""
+    for point in np.flatnonzero(chosen):
+        x, y = scene.x_um[point], scene.y_um[point]
+        if scene.placement is not None:
+            x = scene.placement.x_um[scene.placement.columns[point]]
+            y = scene.placement.y_um[scene.placement.rows[point]]
+        yield Rectangle((x - scene.width_um / 2, y - scene.height_um / 2), scene.width_um, scene.height_um)
