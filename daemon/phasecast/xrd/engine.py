@@ -31,41 +31,54 @@ class Engine:
 
     def __init__(self, matrix: StackedMatrix, *, count_limit: int, measure_spots: bool) -> None:
         self._matrix = matrix
-        self._screen = Screen(matrix.static_mask, count_limit)
+        self._screen = Screen(matrix.static_mask, count_limit=count_limit, rows=matrix.shape[0])
         usable = ~matrix.static_mask
         self._meter = SpottinessMeter(matrix.tth_deg, usable, matrix.axes[0].axis) if measure_spots else None
-        self._on_cpu = matrix.signal.device.type == "cpu"
+        self._tth_deg = [bin_centres_deg(part.axis) for part in matrix.axes]
+        self._on_cpu = matrix.shares.device.type == "cpu"
         self._block = 1 if self._on_cpu else CUDA_BLOCK
-        pixels, dtype = matrix.static_mask.size, matrix.signal.dtype
-        self._counts = torch.empty(pixels, dtype=torch.float32)
-        self._signal = torch.empty((self._block, pixels), dtype=dtype)
+        pixels, dtype = matrix.static_mask.size, matrix.shares.dtype
+        self._counts = torch.empty((self._block, pixels), dtype=torch.float32)
+        # Without a dark image the counts themselves are the signal.
+        self._signal = self._counts if matrix.dark is None else torch.empty((self._block, pixels), dtype=dtype)
         self._variance = torch.empty((self._block, pixels), dtype=dtype)
         self._excluded: NDArray[np.intp] | None = None
-        self._norms: list[NDArray[np.float64]] = []
+        self._norms: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
 
     def integrate(self, stack: NDArray[np.integer]) -> Patterns:
         """Integrate frames, shape (n, pixels)."""
         matrix, n = self._matrix, len(stack)
-        signal = np.empty((n, matrix.signal.shape[0]), dtype=self._signal.numpy().dtype)
-        variance = np.empty((n, matrix.variance.shape[0]), dtype=signal.dtype)
-        norms = [np.empty((n, part.axis.bins)) for part in matrix.axes]
+        signal_sums, square_sums = self._sums(n, matrix.shares), self._sums(n, matrix.squares)
+        signal_rests, square_rests = self._sums(n, matrix.share_rest), self._sums(n, matrix.square_rest)
+        norms, inverses = ([np.empty((n, part.axis.bins)) for part in matrix.axes] for _ in range(2))
         total, saturated, masked = np.zeros((3, n), dtype=np.int64)
         largest = np.empty((n, self._meter.bins if self._meter else 0), dtype=np.float32)
         for start in range(0, n, self._block):
             stop = min(start + self._block, n)
             for index in range(start, stop):
-                found = self._screen.screen(stack[index], self._counts)
+                counts = self._counts[index - start]
+                found = self._screen.screen(stack[index], counts)
                 total[index], saturated[index] = found.total_counts, found.saturated
                 masked[index] = found.excluded.size
                 if self._meter is not None:
-                    largest[index] = self._meter.largest(self._counts)
+                    largest[index] = self._meter.largest(counts)
                 self._load(index - start, found.excluded)
-                for norm, value in zip(norms, self._norms_without(found.excluded), strict=True):
-                    norm[index] = value
-            self._multiply(stop - start, signal[start:stop], variance[start:stop])
+                for part, (norm, inverse) in enumerate(self._norms_without(found.excluded)):
+                    norms[part][index], inverses[part][index] = norm, inverse
+            self._multiply(matrix.shares, self._signal, signal_sums[start:stop])
+            self._multiply(matrix.squares, self._variance, square_sums[start:stop])
+            self._multiply(matrix.share_rest, self._signal, signal_rests[start:stop])
+            self._multiply(matrix.square_rest, self._variance, square_rests[start:stop])
         axes = tuple(
-            _divide(part, matrix.axes[0].axis.bins, signal, variance, norm)
-            for part, norm in zip(matrix.axes, norms, strict=True)
+            _divide(
+                part,
+                tth_deg,
+                _fold(part, signal_sums, signal_rests),
+                _fold(part, square_sums, square_rests),
+                norm,
+                inverse,
+            )
+            for part, tth_deg, norm, inverse in zip(matrix.axes, self._tth_deg, norms, inverses, strict=True)
         )
         if self._meter is None:
             spottiness, excess = np.full((2, n), np.nan, dtype=np.float32)
@@ -82,63 +95,62 @@ class Engine:
             spot_excess=excess,
         )
 
+    def _sums(self, n: int, operator: torch.Tensor | None) -> NDArray[np.floating]:
+        return np.empty((n, 0 if operator is None else operator.shape[0]), dtype=self._variance.numpy().dtype)
+
     def _load(self, row: int, excluded: NDArray[np.intp]) -> None:
         """Turn screened counts into the two vectors to multiply."""
-        signal, variance = self._signal[row], self._variance[row]
-        signal.copy_(self._counts)
-        torch.clamp_min(signal, 1.0, out=variance)
-        if self._matrix.dark is not None:
-            signal -= self._matrix.dark
+        counts, signal, variance = self._counts[row], self._signal[row], self._variance[row]
+        if self._matrix.dark is None:
+            torch.clamp_min(counts, 1.0, out=variance)
+        else:
+            variance.copy_(counts).clamp_min_(1.0)
+            signal.copy_(counts).sub_(self._matrix.dark)
         if excluded.size:
             signal.numpy()[excluded] = 0.0
             variance.numpy()[excluded] = 0.0
 
-    def _norms_without(self, excluded: NDArray[np.intp]) -> list[NDArray[np.float64]]:
+    def _norms_without(self, excluded: NDArray[np.intp]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return norm and its inverse (0 for empty bins) of each axis; most frames repeat the last one's."""
         if self._excluded is None or not np.array_equal(self._excluded, excluded):
-            self._norms = [part.norm_without(excluded) for part in self._matrix.axes]
+            norms = [part.norm_without(excluded) for part in self._matrix.axes]
+            self._norms = [(norm, np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0)) for norm in norms]
             self._excluded = excluded
         return self._norms
 
-    def _multiply(self, n: int, signal: NDArray[np.floating], variance: NDArray[np.floating]) -> None:
-        matrix = self._matrix
-        if self._on_cpu:
-            torch.mv(matrix.signal, self._signal[0], out=torch.from_numpy(signal[0]))
-            torch.mv(matrix.variance, self._variance[0], out=torch.from_numpy(variance[0]))
+    def _multiply(self, operator: torch.Tensor | None, vectors: torch.Tensor, out: NDArray[np.floating]) -> None:
+        if operator is None:
             return
-        for operator, block, out in (
-            (matrix.signal, self._signal, signal),
-            (matrix.variance, self._variance, variance),
-        ):
-            out[:] = (operator @ block[:n].to(operator.device).T).T.cpu().numpy()
+        if self._on_cpu:
+            torch.mv(operator, vectors[0], out=torch.from_numpy(out[0]))
+        else:
+            out[:] = (operator @ vectors[: len(out)].to(operator.device).T).T.cpu().numpy()
+
+
+def _fold(part: AxisMatrix, sums: NDArray[np.floating], rests: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the sums of one axis from those of the archive axis and the rests, shape (n, bins)."""
+    if part.fold == 1:
+        return sums
+    folded = rests[:, part.rows].astype(np.float64)
+    for first in range(part.fold):
+        folded += sums[:, first :: part.fold]
+    return folded
 
 
 def _divide(
     part: AxisMatrix,
-    archive_bins: int,
+    tth_deg: NDArray[np.float64],
     signal: NDArray[np.floating],
-    variance: NDArray[np.floating],
+    squares: NDArray[np.floating],
     norm: NDArray[np.float64],
+    inverse: NDArray[np.float64],
 ) -> AxisPatterns:
-    counts, squares = (_sums(part, archive_bins, stacked) for stacked in (signal, variance))
-    reached = norm > 0
-    intensity, sigma = np.zeros((2, *norm.shape), dtype=np.float32)
-    np.divide(counts, norm, out=intensity, where=reached, casting="same_kind")
-    # Rounding may leave a negative zero of squares where the last pixel left a bin.
-    np.divide(np.sqrt(np.maximum(squares, 0.0)), norm, out=sigma, where=reached, casting="same_kind")
+    # Rounding may leave a negative sum of squares in a bin that lost its pixels.
+    sigma = np.sqrt(np.maximum(squares, 0.0)) * inverse
     return AxisPatterns(
         axis=part.axis,
-        tth_deg=bin_centres_deg(part.axis),
-        intensity=intensity,
-        sigma=sigma,
+        tth_deg=tth_deg,
+        intensity=(signal * inverse).astype(np.float32),
+        sigma=sigma.astype(np.float32),
         norm=norm.astype(np.float32),
     )
-
-
-def _sums(part: AxisMatrix, archive_bins: int, stacked: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the sums of one axis from the stacked products, shape (n, bins)."""
-    sums = np.zeros((len(stacked), part.axis.bins))
-    for first in range(part.fold):
-        sums += stacked[:, first : archive_bins : part.fold]
-    if part.rows.stop > part.rows.start:
-        sums += stacked[:, part.rows]
-    return sums

@@ -130,6 +130,11 @@ class Integrator:
         return self._axes
 
     @property
+    def polarisation_factor(self) -> float | None:
+        """Polarisation factor in pyFAI's sense; None for no correction."""
+        return self._profile.image_polarisation_factor
+
+    @property
     def geometry_id(self) -> str:
         """Hash of everything that shapes the matrices of the default geometry."""
         return self._default_id

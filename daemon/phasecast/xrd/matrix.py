@@ -46,7 +46,7 @@ class AxisMatrix:
     fold
         How many archive bins make one of this axis; 0 where its edges are not edges of the archive axis.
     rows
-        Where its remainder lies in the stacked matrices.
+        Where its remainder lies in the stacked ones.
     """
 
     axis: PatternAxis
@@ -58,8 +58,6 @@ class AxisMatrix:
 
     def norm_without(self, excluded: NDArray[np.intp]) -> Vector:
         """Return the norm without some pixels, exactly 0 in bins that lose them all."""
-        if excluded.size == 0:
-            return self.norm
         first, last = self.weighted.indptr[excluded], self.weighted.indptr[excluded + 1]
         lengths = last - first
         entries = np.repeat(first - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
@@ -77,10 +75,15 @@ class StackedMatrix:
     ----------
     geometry_id
         Hash of everything that shaped them.
+    shape
+        Rows and columns of a frame.
     axes
         First the archive axis.
-    signal, variance
-        Sparse tensors that turn counts into sums of counts and of squared shares, shape (rows, pixels).
+    shares, squares
+        Shares of pixels in archive bins and their squares; sparse tensors of shape (bins, pixels) that have their
+        indices in common, because less memory to stream is less time.
+    share_rest, square_rest
+        What further axes need beyond the archive bins, stacked; shape (rows, pixels), None without such axes.
     dark
         Dark counts, shape (pixels,); None for none.
     static_mask
@@ -92,9 +95,12 @@ class StackedMatrix:
     """
 
     geometry_id: str
+    shape: tuple[int, int]
     axes: tuple[AxisMatrix, ...]
-    signal: torch.Tensor
-    variance: torch.Tensor
+    shares: torch.Tensor
+    squares: torch.Tensor
+    share_rest: torch.Tensor | None
+    square_rest: torch.Tensor | None
     dark: torch.Tensor | None
     static_mask: NDArray[np.bool_]
     tth_deg: Vector
@@ -137,19 +143,21 @@ def build_matrix(
     weight = np.where(mask, 0.0, weight).ravel()
     dark = None if pixels.dark is None else np.where(mask, 0.0, pixels.dark).ravel()
 
-    shares = [_pixel_shares(pyfai, axis, corrections.pixel_splitting, mask) for axis in axes]
-    archive = shares[0]
-    signal_rows, variance_rows = [archive], [archive.multiply(archive).tocsr()]
-    parts, start = [], archive.shape[0]
-    for axis, share in zip(axes, shares, strict=True):
+    all_shares = [_pixel_shares(pyfai, axis, corrections.pixel_splitting, mask) for axis in axes]
+    archive = all_shares[0]
+    share_rests: list[sp.csr_matrix] = []
+    square_rests: list[sp.csr_matrix] = []
+    parts: list[AxisMatrix] = []
+    start = 0
+    for axis, share in zip(axes, all_shares, strict=True):
         fold, rows = 1, slice(0, 0)
         if share is not archive:
             fold = _fold(axes[0], axis)
-            signal_rest, variance_rest = _remainders(archive, share, fold)
+            rests = _remainders(archive, share, fold)
             rows = slice(start, start + axis.bins)
             start = rows.stop
-            signal_rows.append(signal_rest)
-            variance_rows.append(variance_rest)
+            share_rests.append(rests[0])
+            square_rests.append(rests[1])
         parts.append(
             AxisMatrix(
                 axis=axis,
@@ -162,12 +170,21 @@ def build_matrix(
         )
     # Differences of large sums need double precision; without a dark image all terms are positive.
     dtype = torch.float32 if dark is None else torch.float64
+    shares_tensor = _tensor(archive, dtype, device)
     coverage = np.maximum(np.asarray(archive.sum(axis=1)).ravel(), 1e-30)
     return StackedMatrix(
         geometry_id=geometry_id,
+        shape=(shape[0], shape[1]),
         axes=tuple(parts),
-        signal=_tensor(sp.vstack(signal_rows), dtype, device),
-        variance=_tensor(sp.vstack(variance_rows), dtype, device),
+        shares=shares_tensor,
+        squares=sparse_csr(
+            shares_tensor.crow_indices(),
+            shares_tensor.col_indices(),
+            shares_tensor.values() ** 2,
+            (archive.shape[0], archive.shape[1]),
+        ),
+        share_rest=_tensor(sp.vstack(share_rests), dtype, device) if share_rests else None,
+        square_rest=_tensor(sp.vstack(square_rests), dtype, device) if square_rests else None,
         dark=None if dark is None else torch.from_numpy(dark).to(dtype),
         static_mask=mask.ravel(),
         tth_deg=np.rad2deg(pyfai.center_array(shape, unit="2th_rad", scale=False)).ravel(),

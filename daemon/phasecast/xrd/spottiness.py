@@ -80,10 +80,13 @@ class SpottinessMeter:
             lit = mean > 0
             if not lit.any():
                 continue
-            ratio = peak[lit] / mean[lit]
+            log_population = self._log_population
+            if not lit.all():
+                peak, mean, log_population = peak[lit], mean[lit], log_population[lit]
+            ratio = peak / mean
             rank = int(0.95 * (ratio.size - 1))
             spottiness[row] = np.partition(ratio, rank)[rank]
-            excess[row] = np.max(peak[lit] / expected_largest(mean[lit], self._log_population[lit]))
+            excess[row] = np.max(peak / expected_largest(mean, log_population))
         return spottiness, excess
 
 
