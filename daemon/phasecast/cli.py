@@ -50,6 +50,8 @@ def _root(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # silx says at every start that it has no OpenCL, which nobody asked for
+    logging.getLogger("silx.opencl.common").setLevel(logging.ERROR)
     if version:
         typer.echo(__version__)
         raise typer.Exit

@@ -105,7 +105,7 @@ def _daemon_command(
     options: DemoOptions, directory: DataDirectory, addresses: dict[str, Any]
 ) -> tuple[list[str], Path]:
     command = ["live", "xrd", "--profile", "bl16xu", "--data-dir", str(directory.root), "--device", options.device]
-    command += ["--source", addresses["frames_uri"], "--source", addresses["documents_uri"], "--once"]
+    command += ["--source", addresses["frames"], "--source", addresses["documents"], "--once"]
     return command, directory.root / "daemon.log"
 
 

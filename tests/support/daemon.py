@@ -1,0 +1,91 @@
+"""The daemon and the simulated beamline as a user starts them: processes, sockets, files."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from phasecast.services.status import read_status
+
+TIMEOUT_S = 90.0
+
+
+def wait_until(condition, what, *, process=None, timeout_s=TIMEOUT_S):
+    """Wait for a condition that another process brings about; fail with its name."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"process ended with {process.returncode} before {what}")
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s:.0f} s for {what}")
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Setup:
+    """One simulated beamline and the daemons that listen to it."""
+
+    folder: Path
+    addresses: dict[str, Any] = field(default_factory=dict)
+    beamline: subprocess.Popen | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def truth(self) -> Path:
+        return self.folder / "truth.json"
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return read_status(self.data_dir / "status" / "live-xrd.json") or {}
+
+    @property
+    def results(self) -> list[Path]:
+        return sorted((self.data_dir / "results").glob("*.nxs"))
+
+    def start_daemon(self, *arguments: str, profile: str = "/tmp/nobundle.toml", wait: bool = True) -> subprocess.Popen:
+        command = ["live", "xrd", "--profile", profile, "--data-dir", str(self.data_dir)]
+        for source in (self.addresses["frames"], self.addresses["documents"]):
+            command += ["--source", source]
+        with (self.folder / "daemon.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command, *arguments], stderr=log)
+        if wait:
+            wait_until(
+                lambda: self.status.get("pid") == process.pid and self._connected(), "connection", process=process
+            )
+        return process
+
+    def begin(self) -> None:
+        (self.folder / "start").touch()
+
+    def _connected(self) -> bool:
+        return all(source.get("connected", True) for source in self.status["sources"].values())
+
+
+@contextlib.contextmanager
+def beamline(
+    folder: Path, *, shape: str, rate: float, arguments: tuple[str, ...] = (), frames: str = ""
+) -> Iterator[Setup]:
+    """A simulated beamline that waits for `begin`."""
+    setup = Setup(folder)
+    command = ["simulate", "xrd", "-o", frames or "simplon://127.0.0.1:0", "--documents-port", "0"]
+    command += ["--shape", shape, "--rate", str(rate), "--announce", str(folder / "announce.json")]
+    command += ["--start-when", str(folder / "start"), "--truth", str(setup.truth), *arguments]
+    with (folder / "beamline.log").open("wb") as log:
+        setup.beamline = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command], stderr=log)
+        try:
+            wait_until((folder / "announce.json").exists, "the beamline's sockets", process=setup.beamline)
+            setup.addresses = json.loads((folder / "announce.json").read_text())
+            yield setup
+        finally:
+            setup.beamline.send_signal(signal.SIGTERM)
+            setup.beamline.wait(20)
