@@ -42,6 +42,8 @@ class Engine:
         # Without a dark image the counts themselves are the signal.
         self._signal = self._counts if matrix.dark is None else torch.empty((self._block, pixels), dtype=dtype)
         self._variance = torch.empty((self._block, pixels), dtype=dtype)
+        self._counts_view, self._signal_view = self._counts.numpy(), self._signal.numpy()
+        self._variance_view = self._variance.numpy()
         self._excluded: NDArray[np.intp] | None = None
         self._norms: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
 
@@ -56,12 +58,11 @@ class Engine:
         for start in range(0, n, self._block):
             stop = min(start + self._block, n)
             for index in range(start, stop):
-                counts = self._counts[index - start]
-                found = self._screen.screen(stack[index], counts)
+                found = self._screen.screen(stack[index], self._counts_view[index - start])
                 total[index], saturated[index] = found.total_counts, found.saturated
                 masked[index] = found.excluded.size
                 if self._meter is not None:
-                    largest[index] = self._meter.largest(counts)
+                    largest[index] = self._meter.largest(self._counts[index - start])
                 self._load(index - start, found.excluded)
                 for part, (norm, inverse) in enumerate(self._norms_without(found.excluded)):
                     norms[part][index], inverses[part][index] = norm, inverse
@@ -96,7 +97,7 @@ class Engine:
         )
 
     def _sums(self, n: int, operator: torch.Tensor | None) -> NDArray[np.floating]:
-        return np.empty((n, 0 if operator is None else operator.shape[0]), dtype=self._variance.numpy().dtype)
+        return np.empty((n, 0 if operator is None else operator.shape[0]), dtype=self._variance_view.dtype)
 
     def _load(self, row: int, excluded: NDArray[np.intp]) -> None:
         """Turn screened counts into the two vectors to multiply."""
@@ -107,8 +108,8 @@ class Engine:
             variance.copy_(counts).clamp_min_(1.0)
             signal.copy_(counts).sub_(self._matrix.dark)
         if excluded.size:
-            signal.numpy()[excluded] = 0.0
-            variance.numpy()[excluded] = 0.0
+            self._signal_view[row, excluded] = 0.0
+            self._variance_view[row, excluded] = 0.0
 
     def _norms_without(self, excluded: NDArray[np.intp]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return norm and its inverse (0 for empty bins) of each axis; most frames repeat the last one's."""

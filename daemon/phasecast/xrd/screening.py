@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from phasecast.core.errors import FrameError
+
+_NONE = np.empty(0, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,7 +55,7 @@ def as_stack(frames: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.
 
 
 class Screen:
-    """Screens frames of one detector; remembers the last frame's bad pixels because most come again.
+    """Screens frames of one detector.
 
     Excluded are negative counts, the two highest values of the dtype (gaps and bad pixels on wires without
     negative numbers, 2^32-1 and 2^32-2) and counts at or above the limit; only the last are saturated.
@@ -72,11 +73,12 @@ class Screen:
     def __init__(self, static_mask: NDArray[np.bool_], *, count_limit: int, rows: int) -> None:
         self._rows = rows
         self._static = np.flatnonzero(static_mask)
-        self._static_mask = static_mask
         self._count_limit = count_limit
-        self._last = np.empty(0, dtype=np.intp)
+        self._bad = np.empty(static_mask.size, dtype=np.bool_)
+        self._ones = np.ones(static_mask.size // rows, dtype=np.float32)
+        self._unsigned: dict[np.dtype[np.integer], tuple[np.dtype[np.unsignedinteger], int]] = {}
 
-    def screen(self, frame: NDArray[np.integer], counts: torch.Tensor) -> Screened:
+    def screen(self, frame: NDArray[np.integer], counts: NDArray[np.float32]) -> Screened:
         """Write believable counts into `counts`, 0 for all others, and return what was found.
 
         Parameters
@@ -84,34 +86,34 @@ class Screen:
         frame
             Shape (pixels,).
         counts
-            Float tensor on the CPU to be overwritten, shape (pixels,).
+            To be overwritten, shape (pixels,).
         """
-        gap_value = np.iinfo(frame.dtype).max - 1
+        unsigned, gap_value = self._reading(frame.dtype)
         limit = min(self._count_limit, gap_value)
-        view = counts.numpy()
-        np.copyto(view, frame)
-        view[self._static] = 0
-        view[self._last] = 0
-        # float32 rounds above 2^24, hence the margin; the exact comparison below is on integers.
-        believable = view.min() >= 0 and view.max() < limit * (1 - 1e-6)
-        if not (believable and _bad(frame[self._last], limit).all()):
-            self._last = np.flatnonzero(_bad(frame, limit) & ~self._static_mask)
-            np.copyto(view, frame)
-            view[self._static] = 0
-            view[self._last] = 0
-        values = frame[self._last]
+        # Read as unsigned, negative numbers are the largest: one comparison finds all.
+        np.greater_equal(frame.view(unsigned), limit, out=self._bad)
+        np.copyto(counts, frame)
+        if self._static.size:
+            self._bad[self._static] = False
+            counts[self._static] = 0
+        if not self._bad.any():
+            return Screened(excluded=_NONE, saturated=0, total_counts=self._sum(counts))
+        excluded = np.flatnonzero(self._bad)
+        counts[excluded] = 0
+        values = frame[excluded]
         saturated = int(np.count_nonzero((values >= limit) & (values < gap_value)))
-        total = _exact_sum(counts.view(self._rows, -1))
-        return Screened(excluded=self._last, saturated=saturated, total_counts=total)
+        return Screened(excluded=excluded, saturated=saturated, total_counts=self._sum(counts))
 
+    def _reading(self, dtype: np.dtype[np.integer]) -> tuple[np.dtype[np.unsignedinteger], int]:
+        """Return the unsigned dtype of the same size, and from where on a value of `dtype` means a gap."""
+        if dtype not in self._unsigned:
+            self._unsigned[dtype] = (np.dtype(f"u{dtype.itemsize}"), int(np.iinfo(dtype).max) - 1)
+        return self._unsigned[dtype]
 
-def _exact_sum(counts: torch.Tensor) -> int:
-    """Return the sum of whole numbers; float32 rows are five times as fast as float64 and exact below 2^24."""
-    row_sums = counts.sum(dim=1)
-    if row_sums.max() >= 2**24:
-        row_sums = counts.sum(dim=1, dtype=torch.float64)
-    return int(row_sums.sum(dtype=torch.float64))
-
-
-def _bad(values: NDArray[np.integer], limit: int) -> NDArray[np.bool_]:
-    return (values < 0) | (values >= limit)
+    def _sum(self, counts: NDArray[np.float32]) -> int:
+        """Return the exact sum; products in float32 are fastest, and exact while rows stay below 2^24."""
+        image = counts.reshape(self._rows, -1)
+        row_sums = image @ self._ones
+        if row_sums.max() >= 2**24:
+            row_sums = image.sum(axis=1, dtype=np.float64)
+        return int(row_sums.sum(dtype=np.float64))
