@@ -10,7 +10,7 @@ import pytest
 from phasecast.core.errors import ResultFileError
 from phasecast.core.frame import FrameReference
 from phasecast.core.ledger import PointFlag, PointState
-from phasecast.results import open_result
+from phasecast.results import open_result, repair
 from phasecast.sinks.nexus import NexusSink
 from support.documents import CLASS_IDS, MODEL, Scan, make_header, raster_scan
 from support.result_writer import PAGE, SHAPE, WriterProcess, scan
@@ -214,6 +214,59 @@ def test_a_second_process_sees_every_committed_point_while_the_file_grows(tmp_pa
         result.refresh()
         assert result.points_done == done
         assert np.isnan(result.patterns[done : done + PAGE]).all()
+
+
+def test_a_reader_in_step_with_nothing_sees_only_whole_points(tmp_path: Path) -> None:
+    path, run = tmp_path / "scan.nxs", scan()
+    total, seen = len(run.x_um), [0]
+    with WriterProcess(path) as writer, open_result(path) as result:
+        writer.tell("run")
+        while seen[-1] < total:
+            result.refresh()
+            done = np.flatnonzero(result.done)
+            np.testing.assert_array_equal(done, np.arange(done.size))
+            assert done.size >= seen[-1]
+            np.testing.assert_array_equal(result.patterns[seen[-1] : done.size], run.intensity(done[seen[-1] :]))
+            np.testing.assert_array_equal(result.confidences[: done.size], run.confidences(done))
+            seen.append(done.size)
+        assert len(set(seen)) > 3
+
+
+def test_a_full_disk_is_a_clear_error_and_costs_no_committed_point(tmp_path: Path) -> None:
+    path, run = tmp_path / "scan.nxs", scan()
+    with WriterProcess(path) as writer:
+        writer.ask("pages 10")
+        writer.tell(f"room {path.stat().st_size + 9000}")
+        writer.tell("run")
+        answers = []
+        while (answer := writer.answer()) and not answer.startswith("failed"):
+            answers.append(int(answer))
+        assert "free space" in answer
+        writer.kill()
+    reported = max(answers, default=30)
+    assert reported < len(run.x_um)
+    repair(path)
+    with open_result(path) as result:
+        assert result.points_done >= reported
+        rows = np.flatnonzero(result.done)
+        np.testing.assert_array_equal(result.patterns[rows], run.intensity(rows))
+
+
+def test_a_scan_closed_by_its_daemon_is_continued_by_the_next(tmp_path: Path) -> None:
+    run = raster_scan((4, 5))
+    with NexusSink(tmp_path / "scan.nxs") as sink:
+        for document in (*run.opening(), *run.pages(4, last=8)):
+            sink(*document)
+    sink = NexusSink.resume(sink.path)
+    for document in (*run.opening(), *run.pages(4, first=8), run.stop(surplus=1)):
+        sink(*document)
+    assert validation(sink.path) == (0, 0)
+    with open_result(sink.path) as result:
+        np.testing.assert_array_equal(result.patterns, run.intensity(np.arange(20)))
+        assert result.counters == {"exit_status": "success", "surplus": 1}
+        assert result.last_commit["sequence"] == 5
+        picture = result.file["entry/classification/maps/total_intensity/total_intensity"][...]
+        np.testing.assert_allclose(np.sort(picture.ravel()), run.intensity(np.arange(20)).sum(axis=1), rtol=1e-5)
 
 
 def test_maps_follow_the_scan_at_their_own_pace(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """A process of its own that writes a result page by page, told what to do on its standard input.
 
 Commands: ``pages N`` writes N pages and answers with the points committed so far; ``run`` writes to the end,
-answering after every page; ``torn`` writes scored points and their ledger rows without the commit; ``stop``.
+answering after every page; ``room N`` lets no file grow beyond N bytes; ``torn`` writes scored points and
+their ledger rows without the commit; ``stop``.
 """
 
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Self
 
 import numpy as np
 
+from phasecast.core.errors import ResultFileError
 from phasecast.sinks.nexus import NexusSink
 from support.documents import Scan, raster_scan
 
@@ -79,6 +83,9 @@ def _main(path: Path, first: int) -> None:
             sink(*run.points(rows))
             _without_commit(sink, run, rows)
             _say(done)
+        elif command == "room":
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(argument), int(argument)))
         elif command == "stop":
             sink(*run.stop())
             _say("stopped")
@@ -88,8 +95,12 @@ def _main(path: Path, first: int) -> None:
                 document = next(pages, None)
                 if document is None:
                     break
-                sink(*document)
-                sink(*next(pages))
+                try:
+                    sink(*document)
+                    sink(*next(pages))
+                except ResultFileError as error:
+                    _say(f"failed: {error}")
+                    return
                 done = min(done + PAGE, len(run.x_um))
                 if command == "run":
                     _say(done)

@@ -94,9 +94,23 @@ def fill_value(dtype: np.dtype[Any]) -> Any:
     return {"f": np.nan, "i": -1, "u": 0, "b": False}.get(dtype.kind, b"")
 
 
-def chunk_rows(row_bytes: int, *, budget: int = 16384) -> int:
-    """Rows a chunk: each flush rewrites whole chunks, so they stay small; never less than eight rows."""
-    return int(np.clip(budget // max(row_bytes, 1), 8, 1024))
+def chunk_rows(row_bytes: int, *, budget: int = 65536, rows: int = 0) -> int:
+    """Rows a chunk.
+
+    Rows are written straight into their chunk, so large ones cost nothing but the room that a scan leaves
+    empty; many small ones cost memory, because HDF5 keeps the index of every chunk at hand.
+
+    Parameters
+    ----------
+    row_bytes
+        Bytes a row.
+    budget
+        Bytes a chunk.
+    rows
+        Rows expected, which no chunk exceeds; 0 if unknown.
+    """
+    fitting = int(np.clip(budget // max(row_bytes, 1), 8, 8192))
+    return min(fitting, rows) if rows else fitting
 
 
 def ledger_dataset(name: str) -> str:

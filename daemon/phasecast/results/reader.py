@@ -64,21 +64,25 @@ class Result:
                 f"no phasecast result: {error}", where=str(self.path), remedy="give a .nxs file that phasecast wrote"
             ) from error
         self.grid = Grid.from_header(self.header)
+        self._state = np.zeros(0, dtype=np.uint8)
         self.refresh()
 
     def refresh(self) -> None:
         """Look again at what a growing file holds; does nothing to a closed one."""
-        if not self.is_closed:
-            self._file[layout.COMMIT].id.refresh()
-        commits = self._file[layout.COMMIT]
-        self._last = commits[-1] if len(commits) else np.zeros(1, layout.COMMIT_DTYPE)[0]
+        # The commits are read last: whatever the columns show of a commit that is seen is then complete.
         changed_in = self._fresh(layout.CHANGED_IN)
         done_in = self._fresh(layout.DONE_IN)
         state = self._fresh(layout.ledger_dataset("state"))
+        commits = self._dataset(layout.COMMIT)
+        self._last = commits[-1] if len(commits) else np.zeros(1, layout.COMMIT_DTYPE)[0]
+        last = int(self._last["sequence"])
         rows = min(len(changed_in), len(done_in), len(state))
-        self._state = layout.believed_states(
-            state[:rows], changed_in[:rows], done_in[:rows], int(self._last["sequence"])
-        )
+        believed = layout.believed_states(state[:rows], changed_in[:rows], done_in[:rows], last)
+        # Rows that are being changed right now stay what they were.
+        before = self._state[:rows]
+        in_work = (changed_in[: before.size] > last) & (believed[: before.size] != PointState.DONE)
+        believed[: before.size][in_work] = before[in_work]
+        self._state = believed
         self._known = self._state != PointState.PENDING
         self._done: NDArray[np.bool_] = self._state == PointState.DONE
 

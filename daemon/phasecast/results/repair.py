@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointState
@@ -14,6 +15,8 @@ from phasecast.results.access import open_for_reading
 from phasecast.results.lock import WriterLock, is_being_written
 
 logger = logging.getLogger(__name__)
+
+_BLOCK_ROWS = 4096
 
 __all__ = ["is_being_written", "repair"]
 
@@ -98,7 +101,7 @@ def _undo_uncommitted(file: h5py.File) -> int:
         state[row] = believed[row]
         changed_in[row] = sequence if believed[row] != PointState.PENDING else 0
         done_in[row] = done[row] if done[row] <= sequence else 0
-    unfinished = np.flatnonzero(believed != PointState.DONE)
+    unfinished = believed != PointState.DONE
     for path in _row_datasets(file, layout.DATA) + _row_datasets(file, layout.COLUMNS) + _confidences(file):
         _blank(file[path], unfinished)
     _blank(file[layout.REVISION], unfinished)
@@ -131,11 +134,14 @@ def _align_rows(file: h5py.File, rows: int) -> None:
             file[path].resize(rows, axis=0)
 
 
-def _blank(dataset: h5py.Dataset, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+def _blank(dataset: h5py.Dataset, unfinished: NDArray[np.bool_]) -> None:
     """Give rows back the fill value where they hold anything else."""
-    fill = np.full(dataset.shape[1:], dataset.fillvalue, dtype=dataset.dtype)
-    for row in rows:
-        if dataset.id.get_num_chunks() == 0:
-            return
-        if not np.array_equal(dataset[row], fill, equal_nan=dataset.dtype.kind == "f"):
-            dataset[row] = fill
+    fill = np.full((1, *dataset.shape[1:]), dataset.fillvalue, dtype=dataset.dtype)
+    for start in range(0, len(unfinished), _BLOCK_ROWS):
+        block = unfinished[start : start + _BLOCK_ROWS]
+        if not block.any():
+            continue
+        values = dataset[start : start + len(block)]
+        blank = (values == fill) | ((values != values) & (fill != fill))
+        for row in np.flatnonzero(block & ~blank.reshape(len(block), -1).all(axis=1)):
+            dataset[start + row] = fill[0]

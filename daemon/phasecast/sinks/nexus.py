@@ -196,8 +196,18 @@ class NexusSink:
     def _guarded(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, RuntimeError) as error:
+            number = getattr(error, "errno", None)
+            # HDF5 tells its whole stack in many lines; a person needs the system's own words.
+            reason = os.strerror(number) if number else str(error).partition("\n")[0]
             raise ResultFileError(
-                f"cannot write the {what}: {error}", where=str(self.path),
+                f"cannot write the {what}: {reason}",
+                where=str(self.path),
                 remedy="check free space and permissions; what was committed is safe and the capture holds the rest",
-            ) from error  # fmt: skip
+            ) from error
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ResultFileError(
+                f"the {what} does not fit this result: {type(error).__name__}: {error}",
+                where=str(self.path),
+                remedy="what was committed is safe; this is a fault of the program, please report it",
+            ) from error

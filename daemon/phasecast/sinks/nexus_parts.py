@@ -34,13 +34,13 @@ def put_late(
         Value of rows not written; chosen by `layout.fill_value` if None.
     """
     per_row = dtype.itemsize * int(np.prod(shape, dtype=int))
-    budget = 65536 if shape else 16384
+    budget = 262144 if shape else 65536
     text = dtype.kind == "S"
     return group.create_dataset(
         name,
         shape=(rows, *shape),
         maxshape=(None, *shape),
-        chunks=(layout.chunk_rows(per_row, budget=budget) if rows != 1 else 1, *shape),
+        chunks=(layout.chunk_rows(per_row, budget=budget, rows=rows), *shape),
         dtype=h5py.string_dtype("utf-8", dtype.itemsize) if text else dtype,
         fillvalue=None if text or dtype.names else (layout.fill_value(dtype) if fill is None else fill),
     )
