@@ -78,9 +78,7 @@ def test_every_field_of_the_schema_is_described() -> None:
         ("tth_max_deg = 40.0", "tth_max_deg = 9.0", ["axis", "9.0 must be above tth_min_deg 10.0"]),
     ],
 )
-def test_refusal_names_file_field_value_and_remedy(
-    tmp_path: Path, old: str, new: str, fragments: list[str]
-) -> None:
+def test_refusal_names_file_field_value_and_remedy(tmp_path: Path, old: str, new: str, fragments: list[str]) -> None:
     assert old in BL16XU
     path = _write(tmp_path, BL16XU.replace(old, new, 1))
     with pytest.raises(ProfileError) as refusal:
