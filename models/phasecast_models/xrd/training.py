@@ -41,7 +41,7 @@ class TrainingPlan:
     """
 
     seed: int = 1
-    epochs: int = 24
+    epochs: int = 14
     patterns_per_epoch: int = 40_000
     held_out: int = 20_000
     batch: int = 256
