@@ -34,7 +34,7 @@ class Setup:
 
     folder: Path
     addresses: dict[str, Any] = field(default_factory=dict)
-    beamline: subprocess.Popen | None = None
+    processes: list[subprocess.Popen] = field(default_factory=list)
 
     @property
     def data_dir(self) -> Path:
@@ -58,6 +58,7 @@ class Setup:
             command += ["--source", source]
         with (self.folder / "daemon.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command, *arguments], stderr=log)
+        self.processes.append(process)
         if wait:
             wait_until(
                 lambda: self.status.get("pid") == process.pid and self._connected(), "connection", process=process
@@ -81,11 +82,17 @@ def beamline(
     command += ["--shape", shape, "--rate", str(rate), "--announce", str(folder / "announce.json")]
     command += ["--start-when", str(folder / "start"), "--truth", str(setup.truth), *arguments]
     with (folder / "beamline.log").open("wb") as log:
-        setup.beamline = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command], stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command], stderr=log)
+        setup.processes.append(process)
         try:
-            wait_until((folder / "announce.json").exists, "the beamline's sockets", process=setup.beamline)
+            wait_until((folder / "announce.json").exists, "the beamline's sockets", process=process)
             setup.addresses = json.loads((folder / "announce.json").read_text())
             yield setup
         finally:
-            setup.beamline.send_signal(signal.SIGTERM)
-            setup.beamline.wait(20)
+            for process in reversed(setup.processes):
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()

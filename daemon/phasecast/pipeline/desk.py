@@ -194,7 +194,10 @@ class ScanDesk:
                 self._parked.pop(series)
                 self._series_scan[series] = start.uid
             return
-        self._open[start.uid] = _OpenScan(ScanFold(start, self._fold_rules), run, record.received_s)
+        fold = ScanFold(start, self._fold_rules)
+        if run.restored_states is not None:
+            fold.ledger.restore(run.restored_states)
+        self._open[start.uid] = _OpenScan(fold, run, record.received_s)
         run.start()
         for series in adopted:
             self._adopt(series, start.uid)

@@ -37,12 +37,22 @@ class DerivedRun:
         What is known when the scan starts.
     publish
         Takes every document, in order.
+    restored_states
+        States of the points whose outcome an earlier daemon left in the file; None for a new run.
     validate
         Whether documents are validated against their schemas; costs 2 ms a row, so only in tests.
     """
 
-    def __init__(self, header: ResultHeader, publish: Publish, *, validate: bool = False) -> None:
+    def __init__(
+        self,
+        header: ResultHeader,
+        publish: Publish,
+        *,
+        restored_states: NDArray[np.uint8] | None = None,
+        validate: bool = False,
+    ) -> None:
         self.header = header
+        self.restored_states = restored_states
         self._publish = publish
         self._validate = validate
         dimensions = [[[name], PRIMARY] for name in (axis.name for axis in header.axes)]

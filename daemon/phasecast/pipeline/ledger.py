@@ -54,6 +54,12 @@ class Ledger:
             self._states = np.concatenate([self._states, np.zeros(missing, np.uint8)])
             self._flags = np.concatenate([self._flags, np.zeros(missing, np.uint32)])
 
+    def restore(self, states: NDArray[np.uint8]) -> None:
+        """Take over states that the result file holds already; they do not count as changed."""
+        self.grow(len(states))
+        self._states[: len(states)] = states
+        self._changed.clear()
+
     def set_state(self, index: int, state: PointState, reason: str = "") -> None:
         """Give a point its state; a final state is never overwritten by a lesser one."""
         self.grow(index + 1)

@@ -11,7 +11,11 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from phasecast.core.errors import ResultFileError
+from phasecast.core.ledger import PointState
 from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ResultHeader
@@ -42,7 +46,7 @@ def software_versions() -> dict[str, str]:
     return versions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UnfinishedResult:
     """A result whose daemon ended before its scan did.
 
@@ -54,6 +58,8 @@ class UnfinishedResult:
         Its header.
     capture_start
         First record of its scan.
+    states
+        States of its points, shape (points,); those without an outcome are pending.
     committed
         Places of the frames whose outcome it holds.
     """
@@ -61,6 +67,7 @@ class UnfinishedResult:
     path: Path
     header: ResultHeader
     capture_start: CapturePosition
+    states: NDArray[np.uint8]
     committed: frozenset[tuple[str, int]]
 
 
@@ -89,7 +96,9 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
             logger.error("%s", error)
             continue
         unfinished.append(
-            UnfinishedResult(path=path, header=header, capture_start=CapturePosition(**start), committed=committed)
+            UnfinishedResult(
+                path=path, header=header, capture_start=CapturePosition(**start), states=states, committed=committed
+            )
         )
     return unfinished, finished
 
@@ -146,7 +155,7 @@ class DerivedRuns:
             if name == "stop":
                 self._finish(start.uid)
 
-        return DerivedRun(header, publish)
+        return DerivedRun(header, publish, restored_states=left.states if left is not None else None)
 
     def close(self) -> None:
         """Close the files of scans that have not ended; the next daemon takes them up again."""

@@ -117,9 +117,7 @@ def run_live_xrd(options: LiveOptions) -> int:
     stage = build_stage(profile, model=options.model, device=options.device, poni=options.poni)
     wires = source_options(profile)
     sources = [open_source(uri, wires) for uri in uris]
-    receivers = [source.receiver for source in sources if source.receiver is not None]
-    if len(receivers) < len(sources):
-        raise SourceError("a capture is replayed, not received", where=", ".join(uris), remedy="use phasecast replay")
+    receivers = [source.receiver for source in sources]
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         end_of_scan = stack.enter_context(EndOfScan())

@@ -37,6 +37,7 @@ def source_options(profile: Profile) -> SourceOptions:
     return SourceOptions(
         counter_field=profile.join.counter_field,
         position_fields={name: axis.field for name, axis in axes.items() if axis is not None},
+        file_patterns=files.patterns,
         number_pattern=files.number_regex,
     )
 
