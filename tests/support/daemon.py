@@ -52,7 +52,7 @@ class Setup:
     def results(self) -> list[Path]:
         return sorted((self.data_dir / "results").glob("*.nxs"))
 
-    def start_daemon(self, *arguments: str, profile: str = "/tmp/nobundle.toml", wait: bool = True) -> subprocess.Popen:
+    def start_daemon(self, *arguments: str, profile: str = "bl16xu", wait: bool = True) -> subprocess.Popen:
         command = ["live", "xrd", "--profile", profile, "--data-dir", str(self.data_dir)]
         for source in (self.addresses["frames"], self.addresses["documents"]):
             command += ["--source", source]

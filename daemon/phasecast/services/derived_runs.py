@@ -85,12 +85,15 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
             with open_result(path) as result:
                 header = result.header
                 start = header.processing.get("capture_start")
-                if (result.is_closed and result.counters.get("exit_status") != _UNFINISHED) or start is None:
+                if result.counters.get("exit_status", _UNFINISHED) != _UNFINISHED or start is None:
                     finished.add(header.raw_uid)
                     continue
-                references = (result.frame_reference(row) for row in range(result.points))
+                states = result.ledger["state"].to_numpy().copy()
+                settled = np.isin(states, (PointState.DONE, PointState.REJECTED))
+                states[~settled] = PointState.PENDING
+                frames = result.frames.isel(point=settled)
                 committed = frozenset(
-                    (reference.path, reference.offset) for reference in references if reference is not None
+                    zip(frames["path"].to_numpy().tolist(), frames["offset"].to_numpy().tolist(), strict=True)
                 )
         except ResultFileError as error:
             logger.error("%s", error)

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.errors import FrameError, PhasecastError, ProfileError
-from phasecast.profiles import Profile, load_profile
+from phasecast.profiles import load_profile
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.frame_file import read_frame_file
 from phasecast.xrd.classifier import Classifier
 from phasecast.xrd.integrator import Integrator
 from phasecast.xrd.patterns import Patterns
+from phasecast_models.xrd.axis import PatternAxis
 from phasecast_models.xrd.measured import MeasuredPatternError, convert_axis, load_pattern, rebin
 from phasecast_models.xrd.structures import HC_KEV_ANGSTROM
 
@@ -112,22 +113,18 @@ def classify_files(
     frames = [path for path in paths if path.suffix.lower() not in _PATTERN_SUFFIXES]
     integrator = Integrator.from_profile(loaded, axes=(classifier.axis,), poni=poni) if frames else None
     wavelength = wavelength_angstrom or HC_KEV_ANGSTROM / loaded.energy_kev
-    return [
-        _classify_file(path, classifier, integrator if path in frames else None, loaded, wavelength) for path in paths
-    ]
+    return [_classify_file(path, classifier, integrator if path in frames else None, wavelength) for path in paths]
 
 
 def _classify_file(
-    path: Path, classifier: Classifier, integrator: Integrator | None, profile: Profile, wavelength_angstrom: float
+    path: Path, classifier: Classifier, integrator: Integrator | None, wavelength_angstrom: float
 ) -> FileReport:
     try:
         if integrator is not None:
             confidences = classifier.confidences(_read_and_integrate(path, integrator).axes[1])[0]
         else:
-            tth_deg, counts = _load_counts(path)
-            axis = classifier.bundle.axis
-            binned = rebin(convert_axis(tth_deg, wavelength_angstrom, profile.energy_kev), counts, axis)
-            confidences = classifier.bundle.confidences(binned, axis.tth_deg)[0]
+            intensity, sigma = _load_on_axis(path, classifier.bundle.axis, wavelength_angstrom)
+            confidences = classifier.bundle.confidences(intensity, classifier.bundle.axis.tth_deg, sigma=sigma)[0]
     except (PhasecastError, ValueError, OSError) as error:
         return FileReport(path=path, error=str(error))
     scores = {phase.id: round(float(value), 4) for phase, value in zip(classifier.classes, confidences, strict=True)}
@@ -142,16 +139,24 @@ def _classify_file(
     )
 
 
-def _load_counts(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return angles and counts of a pattern; where a third column gives sigma, the counts that have that sigma."""
+def _load_on_axis(
+    path: Path, axis: PatternAxis, wavelength_angstrom: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return intensity per bin of the model's axis and, where the file has a third column, its sigma.
+
+    Without sigma the intensities are taken as counts and added up; with it they are averaged.
+    """
     tth_deg, intensity = load_pattern(path)
+    converted_deg = convert_axis(tth_deg, wavelength_angstrom, axis.energy_kev)
     try:
         _, sigma = load_pattern(path, column=2)
     except MeasuredPatternError:
-        return tth_deg, intensity
-    if len(sigma) != len(intensity) or np.any(sigma < 0):
-        return tth_deg, intensity
-    return tth_deg, np.divide(intensity, sigma, out=np.zeros_like(intensity), where=sigma > 0) ** 2
+        sigma = np.empty(0)
+    if len(sigma) != len(intensity) or np.any(sigma < 0) or not np.any(sigma > 0):
+        return rebin(converted_deg, intensity, axis), None
+    samples = rebin(converted_deg, np.ones_like(intensity), axis)
+    mean = rebin(converted_deg, intensity, axis) / samples
+    return mean, np.sqrt(rebin(converted_deg, sigma**2, axis)) / samples
 
 
 def _read_and_integrate(path: Path, integrator: Integrator) -> Patterns:

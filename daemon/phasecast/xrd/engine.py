@@ -45,14 +45,14 @@ class Engine:
         self._counts_view, self._signal_view = self._counts.numpy(), self._signal.numpy()
         self._variance_view = self._variance.numpy()
         self._excluded: NDArray[np.intp] | None = None
-        self._norms: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        self._norms: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
 
     def integrate(self, stack: NDArray[np.integer]) -> Patterns:
         """Integrate frames, shape (n, pixels)."""
         matrix, n = self._matrix, len(stack)
         signal_sums, square_sums = self._sums(n, matrix.shares), self._sums(n, matrix.squares)
         signal_rests, square_rests = self._sums(n, matrix.share_rest), self._sums(n, matrix.square_rest)
-        norms, inverses = ([np.empty((n, part.axis.bins)) for part in matrix.axes] for _ in range(2))
+        norms, inverses = ([np.empty((n, part.axis.bins), dtype=np.float32) for part in matrix.axes] for _ in range(2))
         total, saturated, masked = np.zeros((3, n), dtype=np.int64)
         largest = np.empty((n, self._meter.bins if self._meter else 0), dtype=np.float32)
         for start in range(0, n, self._block):
@@ -111,11 +111,15 @@ class Engine:
             self._signal_view[row, excluded] = 0.0
             self._variance_view[row, excluded] = 0.0
 
-    def _norms_without(self, excluded: NDArray[np.intp]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    def _norms_without(self, excluded: NDArray[np.intp]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Return norm and its inverse (0 for empty bins) of each axis; most frames repeat the last one's."""
         if self._excluded is None or not np.array_equal(self._excluded, excluded):
             norms = [part.norm_without(excluded) for part in self._matrix.axes]
-            self._norms = [(norm, np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0)) for norm in norms]
+            inverses = [np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0) for norm in norms]
+            self._norms = [
+                (norm.astype(np.float32), inverse.astype(np.float32))
+                for norm, inverse in zip(norms, inverses, strict=True)
+            ]
             self._excluded = excluded
         return self._norms
 
@@ -143,15 +147,15 @@ def _divide(
     tth_deg: NDArray[np.float64],
     signal: NDArray[np.floating],
     squares: NDArray[np.floating],
-    norm: NDArray[np.float64],
-    inverse: NDArray[np.float64],
+    norm: NDArray[np.float32],
+    inverse: NDArray[np.float32],
 ) -> AxisPatterns:
     # Rounding may leave a negative sum of squares in a bin that lost its pixels.
     sigma = np.sqrt(np.maximum(squares, 0.0)) * inverse
     return AxisPatterns(
         axis=part.axis,
         tth_deg=tth_deg,
-        intensity=(signal * inverse).astype(np.float32),
-        sigma=sigma.astype(np.float32),
-        norm=norm.astype(np.float32),
+        intensity=(signal * inverse).astype(np.float32, copy=False),
+        sigma=sigma.astype(np.float32, copy=False),
+        norm=norm,
     )
