@@ -14,8 +14,7 @@ class Detector(ProfilePart):
 
     model: str = Field(
         min_length=1,
-        description="Name that pyFAI knows the detector by, such as Pilatus100k; it fixes "
-        "shape and pixel size.",
+        description="Name that pyFAI knows the detector by, such as Pilatus100k; it fixes shape and pixel size.",
     )
     threshold_kev: float | None = Field(
         default=None, gt=0, description="Energy threshold of the detector in keV; leave out if unknown."
@@ -28,9 +27,8 @@ class Detector(ProfilePart):
     )
     mask_file: str | None = Field(
         default=None,
-        description="Image (any format fabio reads, or .npy) whose non-zero pixels are never "
-        "used; relative to "
-        "the profile.",
+        description="Image (any format fabio reads, or .npy) whose non-zero pixels are never used; "
+        "relative to the profile.",
     )
     flat_file: str | None = Field(
         default=None,
@@ -48,9 +46,8 @@ class Geometry(ProfilePart):
         gt=0, description="Sample to detector along the detector's normal (pyFAI Distance), in mm."
     )
     arm_plane: Literal["horizontal", "vertical"] = Field(
-        description="Plane of the laboratory in which the detector arm turns. No default: with "
-        "a polarised beam "
-        "a wrong plane falsifies intensities by tens of per cent."
+        description="Plane of the laboratory in which the detector arm turns. No default: with a "
+        "polarised beam a wrong plane falsifies intensities by tens of per cent."
     )
     arm_tth_deg: float | None = Field(
         default=None,
@@ -68,8 +65,7 @@ class Geometry(ProfilePart):
     )
     fast_axis_in_arm_plane: bool = Field(
         default=True,
-        description="Whether the fast axis of the image (487 pixels of a PILATUS 100k) lies in "
-        "the arm's plane.",
+        description="Whether the fast axis of the image (487 pixels of a PILATUS 100k) lies in the arm's plane.",
     )
     orientation: Literal[1, 2, 3, 4] = Field(
         default=3,
@@ -116,12 +112,8 @@ class Corrections(ProfilePart):
 class PatternAxis(ProfilePart):
     """The 2theta axis that patterns are kept on: equal bins, finer than a classifier needs."""
 
-    tth_min_deg: float = Field(
-        default=10.0, ge=0, lt=180, description="Lower edge of the first bin in degrees."
-    )
-    tth_max_deg: float = Field(
-        default=40.0, gt=0, le=180, description="Upper edge of the last bin in degrees."
-    )
+    tth_min_deg: float = Field(default=10.0, ge=0, lt=180, description="Lower edge of the first bin in degrees.")
+    tth_max_deg: float = Field(default=40.0, gt=0, le=180, description="Upper edge of the last bin in degrees.")
     bins: int = Field(default=600, ge=2, le=20_000, description="Number of equal bins.")
 
     @model_validator(mode="after")

@@ -37,9 +37,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileError(f"cannot be read: {error}", where=str(path), remedy="check the file") from error
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(
-            f"is not valid TOML: {error}", where=str(path), remedy="correct that line"
-        ) from error
+        raise ProfileError(f"is not valid TOML: {error}", where=str(path), remedy="correct that line") from error
     try:
         lifted = upgrade(tables)
     except ValueError as error:
@@ -71,15 +69,9 @@ def _find(name_or_path: str | Path) -> Path:
 def _with_absolute_files(profile: Profile, folder: Path) -> Profile:
     def absolute(part: BaseModel, fields: Sequence[str]) -> dict[str, str]:
         named = {field: getattr(part, field) for field in fields}
-        return {
-            field: str((folder / Path(value).expanduser()).resolve())
-            for field, value in named.items()
-            if value
-        }
+        return {field: str((folder / Path(value).expanduser()).resolve()) for field, value in named.items() if value}
 
-    detector = profile.detector.model_copy(
-        update=absolute(profile.detector, ("mask_file", "flat_file", "dark_file"))
-    )
+    detector = profile.detector.model_copy(update=absolute(profile.detector, ("mask_file", "flat_file", "dark_file")))
     geometry = profile.geometry.model_copy(update=absolute(profile.geometry, ("poni_file",)))
     return profile.model_copy(update={"detector": detector, "geometry": geometry})
 

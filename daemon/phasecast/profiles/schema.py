@@ -14,9 +14,7 @@ SCHEMA_VERSION = 1
 HC_KEV_ANGSTROM = 12.398419843320026
 """Planck's constant times the speed of light, exact in SI 2019."""
 
-SourceUri = Annotated[
-    str, Field(pattern=r"^(files:///|simplon://|simplon2://|bluesky://|capture://|result://).+$")
-]
+SourceUri = Annotated[str, Field(pattern=r"^(files:///|simplon://|simplon2://|bluesky://|capture://|result://).+$")]
 
 
 class PhaseClass(ProfilePart):
@@ -33,9 +31,7 @@ class Profile(ProfilePart):
     """An instrument, as its TOML file describes it."""
 
     schema_version: int = Field(description="Version of this schema that the file was written for.")
-    name: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Short name; a shipped profile is loaded by it."
-    )
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Short name; a shipped profile is loaded by it.")
     title: str = Field(min_length=1, description="One line that tells a person which instrument this is.")
     energy_kev: float = Field(gt=0.1, lt=1000, description="Photon energy in keV.")
     default_bundle: str | None = Field(
@@ -53,9 +49,7 @@ class Profile(ProfilePart):
         default=Corrections(), description="How pixels are weighted and shared between bins."
     )
     axis: PatternAxis = Field(default=PatternAxis(), description="The 2theta axis that patterns are kept on.")
-    positions: Positions | None = Field(
-        default=None, description="Which event fields are the sample's coordinates."
-    )
+    positions: Positions | None = Field(default=None, description="Which event fields are the sample's coordinates.")
     monitors: Monitors = Field(default=Monitors(), description="Which event fields normalise patterns.")
     join: Join = Field(default=Join(), description="How frames find their scan points.")
     frame_files: FrameFiles = Field(
