@@ -251,8 +251,13 @@ class ScanFold:
         self.counters["surplus_frames"] += len(surplus)
         if self._joiner.lead_in_frames:
             self.counters["lead_in_frames"] = self._joiner.lead_in_frames
+        # an event that was lost on the way leaves a hole before the number of points that the scan says it measured
+        measured = self.stop.measured_points if self.stop is not None else None
         for pending in np.flatnonzero(self.ledger.states == PointState.PENDING).tolist():
-            self.ledger.set_state(pending, PointState.NOT_MEASURED, "the scan ended before it")
+            if measured is not None and pending < measured:
+                self.ledger.set_state(pending, PointState.LOST_UPSTREAM, "its position never arrived")
+            else:
+                self.ledger.set_state(pending, PointState.NOT_MEASURED, "the scan ended before it")
         self._spread_doubt()
 
     def take_turn(self) -> Turn:
