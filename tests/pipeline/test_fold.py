@@ -182,6 +182,31 @@ def test_lead_in_frames_are_doubted_within_one_row_and_resolved_by_the_declared_
     assert frame_of_point(declared) == wanted
 
 
+def test_a_declared_lead_in_takes_no_frame_that_an_event_names():
+    frames, points = tidy_scan(ROWS, COLUMNS, counters=True)
+    fold = fold_of(skip=2)
+    feed(fold, [*frames, *points])
+    assert len(frame_of_point(fold)) == POINTS
+    assert fold.counters["lead_in_frames"] == 0
+
+
+def test_a_hiccup_of_the_computers_is_no_shift():
+    frames, points = tidy_scan(ROWS, COLUMNS, counters=False)
+    late = [
+        PointMeasured(
+            uid=UID,
+            index=p.index,
+            time_s=p.time_s + (0.4 if p.index in (9, 21) else 0.0),
+            received_s=p.received_s,
+            position=p.position,
+        )
+        for p in points
+    ]
+    fold = fold_of()
+    feed(fold, interleave(frames, late))
+    assert fold.doubt is None
+
+
 @pytest.mark.parametrize("at", [3, 12, 20])
 @pytest.mark.parametrize("fault", [dropped_trigger, doubled_trigger, repeated_point])
 def test_alignment_by_time_puts_every_frame_in_its_place(fault, at):

@@ -101,6 +101,7 @@ class Joiner:
     _by_order: dict[int, FrameId] = field(default_factory=dict)
     _series: dict[str, _SeriesOrder] = field(default_factory=dict)
     _lead_in: int = 0
+    _lead_in_candidates: list[FrameId] = field(default_factory=list)
     _offset_s: float | None = None
     _period_s: float = float("inf")
     _keyed: bool | None = None
@@ -136,7 +137,9 @@ class Joiner:
         if keys:
             self._keyed = True
             return self._match_key(point, keys)
-        self._keyed = False if self._keyed is None else self._keyed
+        if self._keyed is None:
+            self._keyed = False
+            self._drop_lead_in()
         self._points[point.index] = point
         if self.rule.align == "time":
             return self._match_by_time(final=False)
@@ -161,8 +164,10 @@ class Joiner:
             return self._match_by_time(final=False)
         index = self._point_of_order(order)
         if index is None:
-            self._lead_in += 1
-            self._take_frame(ticket.frame_id)
+            # before the first position nobody knows whether events name their frames; then none is a lead-in frame
+            self._lead_in_candidates.append(ticket.frame_id)
+            if self._keyed is False:
+                self._drop_lead_in()
             return []
         self._by_order.setdefault(index, ticket.frame_id)
         return self._match_order(index)
@@ -197,6 +202,12 @@ class Joiner:
                 if not waiting:
                     del self._by_key[key]
         return ticket
+
+    def _drop_lead_in(self) -> None:
+        for frame_id in self._lead_in_candidates:
+            self._take_frame(frame_id)
+        self._lead_in += len(self._lead_in_candidates)
+        self._lead_in_candidates.clear()
 
     def _next_base(self) -> int:
         return max((order.base + order.highest + 1 for order in self._series.values()), default=0)
