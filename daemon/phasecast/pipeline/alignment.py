@@ -25,7 +25,7 @@ class Shift:
     offset_s
         Median of frame time minus point time at this shift.
     spread_s
-        Median absolute deviation of the same.
+        Mean absolute deviation from that median.
     unshifted_spread_s
         That deviation if nothing is shifted.
     """
@@ -39,12 +39,6 @@ class Shift:
     def is_evident(self) -> bool:
         """Whether another shift than zero explains the times much better than zero does."""
         return self.frames != 0 and self.unshifted_spread_s > 3 * max(self.spread_s, _FLOOR_S)
-
-
-def median_spread(differences_s: NDArray[np.float64]) -> tuple[float, float]:
-    """Return median and median absolute deviation in seconds."""
-    median = float(np.median(differences_s))
-    return median, float(np.median(np.abs(differences_s - median)))
 
 
 def point_period_s(times_s: NDArray[np.float64]) -> float:
@@ -62,35 +56,34 @@ def best_shift(
     Parameters
     ----------
     frame_times_s, point_times_s
-        Shapes (n,) and (m,), in order of measurement; NaN where a time is unknown.
+        Shape (n,) each, pairs in order of measurement.
     max_shift
-        Largest shift tried in either direction.
+        Largest shift tried in either direction; at most a quarter of the pairs is.
 
     Returns
     -------
-    The best shift, or None if too few pairs overlap to say anything.
+    The best shift, or None if there are too few pairs to say anything.
 
     Notes
     -----
     Point periods are never perfectly equal: triggers jitter by milliseconds and the turn at the end of a row
     takes longer. Differences of rightly paired times do not see that, differences of wrongly paired times do.
+    All shifts are judged on the same points, those in the middle: a single late event then speaks against
+    all shifts alike and cannot be explained away by leaving it out.
     """
-    candidates: dict[int, tuple[float, float]] = {}
-    for shift in range(-max_shift, max_shift + 1):
-        shifted_frames = frame_times_s[max(shift, 0) :]
-        shifted_points = point_times_s[max(-shift, 0) :]
-        n = min(len(shifted_frames), len(shifted_points))
-        differences = shifted_frames[:n] - shifted_points[:n]
-        differences = differences[np.isfinite(differences)]
-        if len(differences) >= _MIN_PAIRS:
-            # the mean absolute deviation also sees the few long turns that a median would forgive
-            median = float(np.median(differences))
-            candidates[shift] = (median, float(np.mean(np.abs(differences - median))))
-    if 0 not in candidates:
+    n = min(len(frame_times_s), len(point_times_s))
+    reach = min(max_shift, n // 4)
+    middle = np.arange(reach, n - reach)
+    if len(middle) < _MIN_PAIRS:
         return None
-    unshifted = candidates[0][1]
+    candidates: dict[int, tuple[float, float]] = {}
+    for shift in range(-reach, reach + 1):
+        differences = frame_times_s[middle + shift] - point_times_s[middle]
+        # the mean absolute deviation also sees the few long turns that a median would forgive
+        median = float(np.median(differences))
+        candidates[shift] = (median, float(np.mean(np.abs(differences - median))))
     frames, (offset, spread) = min(candidates.items(), key=lambda entry: (entry[1][1], abs(entry[0])))
-    return Shift(frames=frames, offset_s=offset, spread_s=spread, unshifted_spread_s=unshifted)
+    return Shift(frames=frames, offset_s=offset, spread_s=spread, unshifted_spread_s=candidates[0][1])
 
 
 def consensus_offset(

@@ -175,7 +175,7 @@ class JoinCheck:
         frames = np.array([pair.frame_s for pair in pairs])
         points = np.array([pair.point_s for pair in pairs])
         first = self.row_start(pairs[0].index)
-        shift = best_shift(frames, points, max_shift=min(8, len(pairs) // 2))
+        shift = best_shift(frames, points)
         if shift is not None and shift.is_evident:
             self._raise(
                 first,

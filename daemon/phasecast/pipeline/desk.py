@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from phasecast.core.frame import Frame, FrameReference
+from phasecast.core.frame import Frame, FrameId, FrameReference
 from phasecast.core.record import CapturePosition, RawRecord
 from phasecast.core.scan import (
     Defect,
@@ -36,7 +36,8 @@ class DeskRules:
     Parameters
     ----------
     grace_s
-        After the stop, wait this long without news for frames and positions still under way.
+        After the stop, wait this long without news for frames and positions still under way; never longer than
+        `idle_s`.
     linger_s
         After the last expected thing, wait this long for surplus.
     idle_s
@@ -146,10 +147,12 @@ class ScanDesk:
                 received += [point.received_s for point in turn.scored]
         return received
 
-    def close_due(self, now_s: float, position: CapturePosition | None) -> None:
-        """Close the scans that are over at `now_s`."""
+    def close_due(
+        self, now_s: float, position: CapturePosition | None, *, listening_since_s: float = float("-inf")
+    ) -> None:
+        """Close the scans that are over at `now_s`; silence counts only while somebody listened."""
         for uid, scan in list(self._open.items()):
-            quiet_s = now_s - scan.newest_s
+            quiet_s = now_s - max(scan.newest_s, listening_since_s)
             fold = scan.fold
             expected = self._rules.expected_points
             if fold.rules.frames_place_themselves and expected is not None and fold.measured_points >= expected:
@@ -159,7 +162,7 @@ class ScanDesk:
                     if not fold.rules.frames_place_themselves:
                         scan.status, scan.reason = "fail", f"no stop document; silent for {quiet_s:.0f} s"
                     self._close(uid, now_s, position)
-            elif quiet_s > (self._rules.linger_s if fold.is_complete else self._rules.grace_s):
+            elif quiet_s > (self._rules.linger_s if fold.is_complete else min(self._rules.grace_s, self._rules.idle_s)):
                 self._close(uid, now_s, position)
 
     def close_all(self, now_s: float, position: CapturePosition | None) -> None:
@@ -255,7 +258,7 @@ class ScanDesk:
 
     def _take_frame(self, frame: Frame, outcome: Outcome, record: RawRecord) -> None:
         if self._fold_rules.frames_place_themselves:
-            self._open_implicit(frame, record)
+            self._open_implicit(frame.frame_id, frame.series, record)
         ticket = ticket_of(frame)
         scan = self._scan_of(frame.series)
         if scan is not None:
@@ -270,6 +273,8 @@ class ScanDesk:
 
     def _take_defect(self, defect: Defect, record: RawRecord) -> None:
         series = defect.frame_id.rpartition("/")[0] if defect.frame_id else ""
+        if self._fold_rules.frames_place_themselves and defect.frame_id and defect.number is not None:
+            self._open_implicit(defect.frame_id, series, record)
         scan = self._scan_of(series) if series else None
         if scan is None:
             scan = next(reversed(self._open.values()), None)
@@ -284,28 +289,28 @@ class ScanDesk:
     def _park(self, series: str, record: RawRecord) -> _ParkedSeries:
         return self._parked.setdefault(series, _ParkedSeries(record.received_s, record.position))
 
-    def _open_implicit(self, frame: Frame, record: RawRecord) -> None:
+    def _open_implicit(self, frame_id: FrameId, series: str, record: RawRecord) -> None:
         if self._open:
             return
         # the same first frame gives the same uid, so a restarted daemon finds the file it had begun
         uid = ScanUid(
-            str(uuid.uuid5(uuid.NAMESPACE_URL, f"{record.position.segment}:{record.position.offset}:{frame.frame_id}"))
+            str(uuid.uuid5(uuid.NAMESPACE_URL, f"{record.position.segment}:{record.position.offset}:{frame_id}"))
         )
         self._start(
             ScanStart(
                 uid=uid,
                 scan_id=0,
-                time_s=frame.received_s,
+                time_s=record.received_s,
                 plan_name="files",
                 axes=(),
                 shape=None,
                 snaking=(),
                 expected_points=self._rules.expected_points,
-                metadata={"series": frame.series},
+                metadata={"series": series},
             ),
             record,
         )
-        self._series_scan[frame.series] = uid
+        self._series_scan[series] = uid
 
     def _close(self, uid: ScanUid, now_s: float, position: CapturePosition | None) -> None:
         scan = self._open[uid]

@@ -115,6 +115,7 @@ class ScanFold:
         self._announced: list[int | None] = []
         self._outcomes: dict[FrameId, Outcome] = {}
         self._frame_ids: set[FrameId] = set()
+        self._rejected: dict[FrameId, int] = {}
         self._point_indices: set[int] = set()
         self._waiting: dict[int, PointMeasured] = {}
         self._revisions: Counter[int] = Counter()
@@ -155,18 +156,8 @@ class ScanFold:
         self._newest_s = max(self._newest_s, point.received_s)
         self._point_indices.add(point.index)
         self._waiting[point.index] = point
-        x_um, y_um = self.rules.place(point.position)
-        self.points.set_place(point.index, x_um, y_um, point.time_s)
-        fields = self.rules.scalar_fields
-        self.points.set_scalars(
-            point.index,
-            {name: point.scalars[field] for name, field in fields.items() if field in point.scalars},
-        )
-        flags = PointFlag.NONE if x_um == x_um and y_um == y_um else PointFlag.NO_POSITION
-        incident = point.scalars.get(fields["i0"], 0.0) if "i0" in fields else 0.0
-        flags |= PointFlag.NONE if incident > 0 else PointFlag.NOT_NORMALISED
         self.ledger.set_state(point.index, PointState.RECEIVED, "waits for its frame")
-        self.ledger.add_flags([point.index], flags)
+        self._place(point.index, point.position, point.scalars, point.time_s)
         if (not point.frame_keys and not self.rules.join.use_keys) or not point.frame_keys:
             self._by_order = self.rules.join.align == "order"
         self._compare_announcements()
@@ -180,9 +171,16 @@ class ScanFold:
         position_um: Mapping[str, float] | None = None,
         scalars: Mapping[str, float] | None = None,
     ) -> None:
-        """Take what became of a frame; a second frame of the same identity is counted as duplicate."""
+        """Take what became of a frame; a second frame of the same identity is counted as duplicate.
+
+        A frame that was rejected and comes again whole, as a file that was completed late, takes its point.
+        """
         if ticket.frame_id in self._frame_ids:
-            self.counters["duplicate_frames"] += 1
+            index = self._rejected.pop(ticket.frame_id, None) if not isinstance(outcome, Rejection) else None
+            if index is None:
+                self.counters["duplicate_frames"] += 1
+            else:
+                self._replace_rejected(index, ticket, outcome, position_um or {}, scalars or {})
             return
         self._frame_ids.add(ticket.frame_id)
         self._outcomes[ticket.frame_id] = outcome
@@ -283,14 +281,9 @@ class ScanFold:
         flags = PointFlag.JOINED_BY_ORDER if match.how == "order" else PointFlag.NONE
         if isinstance(outcome, Rejection):
             self.ledger.set_state(index, PointState.REJECTED, outcome.reason)
+            self._rejected[ticket.frame_id] = index
         else:
-            self.ledger.set_state(index, PointState.DONE)
-            if outcome is not None:
-                flags |= outcome.flags
-                revision = self._revisions[index]
-                self._revisions[index] += 1
-                received_s = max(ticket.received_s, point.received_s)
-                self._scored.append(Scored(index=index, revision=revision, reduced=outcome, received_s=received_s))
+            self._score(index, outcome, max(ticket.received_s, point.received_s))
         self.ledger.add_flags([index], flags)
         self._flag_if_doubted(index)
         if not self.rules.frames_place_themselves:
@@ -303,6 +296,39 @@ class ScanFold:
                     by_order=match.how == "order",
                 )
             )
+
+    def _score(self, index: int, outcome: Reduced | None, received_s: float) -> None:
+        self.ledger.set_state(index, PointState.DONE)
+        if outcome is not None:
+            self.ledger.add_flags([index], outcome.flags)
+            revision = self._revisions[index]
+            self._revisions[index] += 1
+            self._scored.append(Scored(index=index, revision=revision, reduced=outcome, received_s=received_s))
+
+    def _replace_rejected(
+        self,
+        index: int,
+        ticket: FrameTicket,
+        outcome: Reduced | None,
+        position_um: Mapping[str, float],
+        scalars: Mapping[str, float],
+    ) -> None:
+        self.counters["frames_completed_late"] += 1
+        self._newest_s = max(self._newest_s, ticket.received_s)
+        if self.rules.frames_place_themselves:
+            self._place(index, position_um, scalars, ticket.time_s)
+        self.points.set_frame(index, ticket.reference)
+        self._score(index, outcome, ticket.received_s)
+
+    def _place(self, index: int, position: Mapping[str, float], scalars: Mapping[str, float], time_s: float) -> None:
+        x_um, y_um = self.rules.place(position)
+        self.points.set_place(index, x_um, y_um, time_s)
+        fields = self.rules.scalar_fields
+        self.points.set_scalars(index, {name: scalars[field] for name, field in fields.items() if field in scalars})
+        incident = scalars.get(fields["i0"], 0.0) if "i0" in fields else 0.0
+        flags = PointFlag.NONE if x_um == x_um and y_um == y_um else PointFlag.NO_POSITION
+        flags |= PointFlag.NONE if incident > 0 else PointFlag.NOT_NORMALISED
+        self.ledger.replace_flags(index, PointFlag.NO_POSITION | PointFlag.NOT_NORMALISED, flags)
 
     def _spread_doubt(self) -> None:
         doubt = self._check.doubt

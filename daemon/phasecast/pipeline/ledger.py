@@ -80,6 +80,12 @@ class Ledger:
                 self._flags[index] |= np.uint32(flag)
                 self._changed[index] = None
 
+    def replace_flags(self, index: int, mask: PointFlag, flags: PointFlag) -> None:
+        """Set those flags of a point that `mask` names to exactly `flags`."""
+        self.grow(index + 1)
+        self._flags[index] = (int(self._flags[index]) & ~int(mask)) | int(flags)
+        self._changed[index] = None
+
     def take_changed(self) -> list[int]:
         """Indices changed since the last call, in order of index."""
         changed = sorted(self._changed)

@@ -91,6 +91,7 @@ class Runner:
         self._committed = committed
         self._position: CapturePosition | None = None
         self._newest_s = 0.0
+        self._listening_since_s: float | None = None
         self._latencies_s: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self.counters: Counter[str] = Counter()
 
@@ -119,8 +120,14 @@ class Runner:
         scored = self._desk.emit(self._position)
         done_s = self._clock()
         self._latencies_s.extend(done_s - received_s for received_s in scored)
-        # while old records are worked off, time is theirs: a backlog must not look like silence
-        self._desk.close_due(self._newest_s if records else done_s, self._position)
+        if records:
+            # while old records are worked off, time is theirs: a backlog must not look like silence
+            self._desk.close_due(self._newest_s, self._position)
+        else:
+            # nor must the time before this process had caught up: nobody listened then
+            if self._listening_since_s is None:
+                self._listening_since_s = done_s
+            self._desk.close_due(done_s, self._position, listening_since_s=self._listening_since_s)
         self.counters["records"] += len(records)
         self.counters["frames"] += len(outcomes)
         self.counters["scored"] += len(scored)
