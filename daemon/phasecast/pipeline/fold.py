@@ -176,11 +176,10 @@ class ScanFold:
         A frame that was rejected and comes again whole, as a file that was completed late, takes its point.
         """
         if ticket.frame_id in self._frame_ids:
-            index = self._rejected.pop(ticket.frame_id, None) if not isinstance(outcome, Rejection) else None
-            if index is None:
+            if isinstance(outcome, Rejection) or not self._replace_rejected(
+                ticket, outcome, position_um or {}, scalars or {}
+            ):
                 self.counters["duplicate_frames"] += 1
-            else:
-                self._replace_rejected(index, ticket, outcome, position_um or {}, scalars or {})
             return
         self._frame_ids.add(ticket.frame_id)
         self._outcomes[ticket.frame_id] = outcome
@@ -307,18 +306,23 @@ class ScanFold:
 
     def _replace_rejected(
         self,
-        index: int,
         ticket: FrameTicket,
         outcome: Reduced | None,
         position_um: Mapping[str, float],
         scalars: Mapping[str, float],
-    ) -> None:
+    ) -> bool:
+        index = self._rejected.pop(ticket.frame_id, None)
+        if index is not None:
+            if self.rules.frames_place_themselves:
+                self._place(index, position_um, scalars, ticket.time_s)
+            self.points.set_frame(index, ticket.reference)
+            self._score(index, outcome, ticket.received_s)
+        elif isinstance(self._outcomes.get(ticket.frame_id), Rejection):
+            self._outcomes[ticket.frame_id] = outcome  # it still waits for its position
+        else:
+            return False
         self.counters["frames_completed_late"] += 1
-        self._newest_s = max(self._newest_s, ticket.received_s)
-        if self.rules.frames_place_themselves:
-            self._place(index, position_um, scalars, ticket.time_s)
-        self.points.set_frame(index, ticket.reference)
-        self._score(index, outcome, ticket.received_s)
+        return True
 
     def _place(self, index: int, position: Mapping[str, float], scalars: Mapping[str, float], time_s: float) -> None:
         x_um, y_um = self.rules.place(position)

@@ -91,7 +91,8 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                 states = result.ledger["state"].to_numpy().copy()
                 settled = np.isin(states, (PointState.DONE, PointState.REJECTED))
                 states[~settled] = PointState.PENDING
-                frames = result.frames.isel(point=settled)
+                # rejected frames are looked at again: a file may have been completed since
+                frames = result.frames.isel(point=states == PointState.DONE)
                 committed = frozenset(
                     zip(frames["path"].to_numpy().tolist(), frames["offset"].to_numpy().tolist(), strict=True)
                 )

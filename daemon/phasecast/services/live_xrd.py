@@ -3,7 +3,7 @@
 import logging
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -115,7 +115,9 @@ def run_live_xrd(options: LiveOptions) -> int:
         raise SourceError("no source given", where=f"profile {profile.name}", remedy="name one with --source")
     directory = DataDirectory(options.data_dir).create()
     stage = build_stage(profile, model=options.model, device=options.device, poni=options.poni)
+    # a file that is never completed must be named before the silence closes its scan
     wires = source_options(profile)
+    wires = replace(wires, timeout_s=min(wires.timeout_s, options.close_after_idle_s / 2))
     sources = [open_source(uri, wires) for uri in uris]
     receivers = [source.receiver for source in sources]
     with ExitStack() as stack:
