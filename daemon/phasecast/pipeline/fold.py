@@ -184,20 +184,9 @@ class ScanFold:
         self._frame_ids.add(ticket.frame_id)
         self._outcomes[ticket.frame_id] = outcome
         if self.rules.frames_place_themselves:
-            index = len(self._point_indices)
-            point = PointMeasured(
-                uid=self.start.uid,
-                index=index,
-                time_s=ticket.time_s,
-                received_s=ticket.received_s,
-                position=position_um or {},
-                scalars=scalars or {},
-                frame_keys=ticket.keys[:1],
-            )
-            self._joiner.add_frame(ticket)
-            self.add_point(point)
-            return
-        self._apply(self._joiner.add_frame(ticket))
+            self._add_own_point(ticket, position_um or {}, scalars or {})
+        else:
+            self._apply(self._joiner.add_frame(ticket))
 
     def add_defect(self, defect: Defect) -> None:
         """Take something that cannot be used; if it was a frame, its point is rejected."""
@@ -295,6 +284,24 @@ class ScanFold:
                     by_order=match.how == "order",
                 )
             )
+
+    def _add_own_point(
+        self, ticket: FrameTicket, position_um: Mapping[str, float], scalars: Mapping[str, float]
+    ) -> None:
+        # nothing is joined: numbers of files may have gaps, and position and pixels came in one file
+        point = PointMeasured(
+            uid=self.start.uid,
+            index=len(self._point_indices),
+            time_s=ticket.time_s,
+            received_s=ticket.received_s,
+            position=position_um,
+            scalars=scalars,
+        )
+        self._newest_s = max(self._newest_s, ticket.received_s)
+        self._point_indices.add(point.index)
+        self._waiting[point.index] = point
+        self._place(point.index, point.position, point.scalars, point.time_s)
+        self._settle(Match(index=point.index, ticket=ticket, how="key"))
 
     def _score(self, index: int, outcome: Reduced | None, received_s: float) -> None:
         self.ledger.set_state(index, PointState.DONE)
