@@ -54,8 +54,9 @@ class Setup:
 
     def start_daemon(self, *arguments: str, profile: str = "bl16xu", wait: bool = True) -> subprocess.Popen:
         command = ["live", "xrd", "--profile", profile, "--data-dir", str(self.data_dir)]
-        for source in (self.addresses["frames"], self.addresses["documents"]):
-            command += ["--source", source]
+        for wire in ("frames", "documents"):
+            if wire in self.addresses:
+                command += ["--source", self.addresses[wire]]
         with (self.folder / "daemon.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command, *arguments], stderr=log)
         self.processes.append(process)
@@ -67,6 +68,16 @@ class Setup:
 
     def begin(self) -> None:
         (self.folder / "start").touch()
+
+    def end(self) -> None:
+        """Ask every process that still runs to end, the youngest first."""
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def _connected(self) -> bool:
         return all(source.get("connected", True) for source in self.status["sources"].values())
@@ -89,10 +100,17 @@ def beamline(
             setup.addresses = json.loads((folder / "announce.json").read_text())
             yield setup
         finally:
-            for process in reversed(setup.processes):
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            setup.end()
+
+
+@contextlib.contextmanager
+def watched_folder(folder: Path, *arguments: str, profile: str) -> Iterator[Setup]:
+    """A daemon that watches the folder ``frames``, which is empty."""
+    frames = folder / "frames"
+    frames.mkdir()
+    setup = Setup(folder, {"frames": f"files://{frames}"})
+    try:
+        setup.start_daemon(*arguments, profile=profile)
+        yield setup
+    finally:
+        setup.end()
