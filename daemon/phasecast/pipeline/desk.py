@@ -4,7 +4,7 @@ import logging
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from phasecast.core.frame import Frame, FrameId, FrameReference
 from phasecast.core.record import CapturePosition, RawRecord
@@ -68,6 +68,11 @@ class _ParkedSeries:
     start: SeriesStart | None = None
     ended: bool = False
     frames: deque[tuple[FrameTicket, Outcome] | Defect] = field(default_factory=lambda: deque(maxlen=_PARKED_FRAMES))
+
+    def may_belong_to(self, scan_start: RawRecord) -> bool:
+        """Whether it is armed and waits, or began just before the scan did."""
+        waits = self.start is not None and not self.ended
+        return waits or scan_start.received_s - self.since_s <= _ADOPT_WITHIN_S
 
 
 def ticket_of(frame: Frame) -> FrameTicket:
@@ -184,11 +189,7 @@ class ScanDesk:
                 scan.fold.set_stop(
                     ScanStop(uid=scan.fold.start.uid, time_s=start.time_s, exit_status="fail", measured_points=None)
                 )
-        adopted = [
-            series
-            for series, parked in self._parked.items()
-            if not parked.ended or record.received_s - parked.since_s <= _ADOPT_WITHIN_S
-        ]
+        adopted = self._series_for(start.uid, record)
         first = min([record.position, *(self._parked[series].position for series in adopted)])
         run = self._open_run(start, first)
         if run is None:
@@ -204,6 +205,18 @@ class ScanDesk:
         run.start()
         for series in adopted:
             self._adopt(series, start.uid)
+
+    def _series_for(self, uid: ScanUid, record: RawRecord) -> list[str]:
+        """Parked series that a starting scan takes over; those that can belong to no scan any more are dropped."""
+        waiting = [series for series, parked in self._parked.items() if parked.may_belong_to(record)]
+        # a series nobody announced must not push its frames between those of one that was announced
+        announced = [series for series in waiting if self._parked[series].start is not None]
+        adopted = announced or waiting
+        for series in set(self._parked) - set(adopted):
+            stale = self._parked.pop(series).frames
+            self.counters["frames_of_no_scan"] += len(stale)
+            logger.warning("%d frames of series %s, taken before scan %s, belong to none", len(stale), series, uid)
+        return adopted
 
     def _adopt(self, series: str, uid: ScanUid) -> None:
         parked = self._parked.pop(series)
@@ -237,12 +250,14 @@ class ScanDesk:
         if uid is not None and uid not in self._open and series not in self._armed:
             uid = None  # files of one name may belong to the next scan; an armed series never does
         if uid is None:
-            uid = next((uid for uid, scan in reversed(self._open.items()) if scan.fold.stop is None), None)
-            if uid is None:
-                uid = next((uid for uid in reversed(self._open) if uid not in self._series_scan.values()), None)
-            if uid is None:
+            candidates = [uid for uid, scan in reversed(self._open.items()) if scan.fold.stop is None]
+            candidates += [uid for uid in reversed(self._open) if uid not in self._series_scan.values()]
+            if series not in self._armed:
+                announced = {self._series_scan[known] for known in self._armed if known in self._series_scan}
+                candidates = [uid for uid in candidates if uid not in announced]
+            if not candidates:
                 return None
-            self._series_scan[series] = uid
+            uid = self._series_scan[series] = candidates[0]
         return self._open.get(uid)
 
     def _take_series(self, message: SeriesStart | SeriesEnd, record: RawRecord) -> None:
@@ -276,8 +291,9 @@ class ScanDesk:
         if self._fold_rules.frames_place_themselves and defect.frame_id and defect.number is not None:
             self._open_implicit(defect.frame_id, series, record)
         scan = self._scan_of(series) if series else None
-        if scan is None:
-            scan = next(reversed(self._open.values()), None)
+        if scan is None and self._open:
+            scan = next(reversed(self._open.values()))
+            defect = replace(defect, frame_id=None)  # a frame of another series is none of this scan
         if scan is not None:
             scan.newest_s = max(scan.newest_s, defect.received_s)
             scan.fold.add_defect(defect)
