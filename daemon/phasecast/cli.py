@@ -293,6 +293,52 @@ def bench_integrate(as_json: AsJson = False) -> None:
         typer.echo(format_report(report))
 
 
+@bench_app.command("live")
+def bench_live(
+    rate: Annotated[float, typer.Option(help="Frames per second; 0 is as fast as the simulated beamline can.")] = 100.0,
+    points: Annotated[int, typer.Option(min=1, help="Points of the scan; 20,000 show if memory is flat.")] = 3000,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Keep the data here, 50 kB a point; default: thrown away.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a simulated scan through the live service: rate, latency, memory, and is every frame accounted for.
+
+    Exit status 0 only if every frame is accounted for and every point is done.
+
+    Example: phasecast bench live --rate 100 --points 3000
+    """
+    from phasecast.services.bench_live import BenchLiveOptions, format_report, is_complete
+    from phasecast.services.bench_live import bench_live as measure
+
+    report = measure(BenchLiveOptions(rate_hz=rate, points=points, data_dir=data_dir))
+    if as_json:
+        _print_json(report)
+    else:
+        typer.echo(format_report(report))
+    if not is_complete(report):
+        raise typer.Exit(1)
+
+
+@bench_app.command("classify")
+def bench_classify(
+    model: Annotated[str, typer.Option("--model", help="Bundle: a shipped one or a folder.")] = "bl16xu-rust",
+    as_json: AsJson = False,
+) -> None:
+    """Time the model: one pattern, blocks of patterns, and 114,198 of them in one call.
+
+    Example: phasecast bench classify --json
+    """
+    from phasecast.xrd.benchmark_classify import bench_classify as measure
+    from phasecast.xrd.benchmark_classify import format_report
+
+    report = measure(model=model)
+    if as_json:
+        _print_json(report)
+    else:
+        typer.echo(format_report(report))
+
+
 def main() -> None:
     """Run the command line; errors that a user can act on are one line, not a traceback."""
     try:

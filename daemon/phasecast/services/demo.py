@@ -1,11 +1,7 @@
 """The demo: a simulated beamline and the real daemon, each in its own process, joined by real wires."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +16,9 @@ from phasecast.core.ledger import PointState
 from phasecast.results import open_result
 from phasecast.services.data_directory import DataDirectory
 from phasecast.services.end_of_scan import picture_path
+from phasecast.services.processes import POLL_S, Child, is_connected, spawn, wait_for
 from phasecast.services.status import read_status
 from phasecast.services.truth import compare_with_truth, mean_oxide_f1
-
-_START_TIMEOUT_S = 120.0
-_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,30 +34,6 @@ class DemoOptions:
     device: str = "auto"
 
 
-@dataclass(slots=True)
-class _Child:
-    """A process of the demo, its output in a log file."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def must_live(self) -> None:
-        if self.process.poll() is not None and self.process.returncode != 0:
-            tail = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            raise PhasecastError(
-                f"the {self.name} ended with status {self.process.returncode}: {' '.join(tail)}", where=str(self.log)
-            )
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-
-
 def run_demo(options: DemoOptions, console: Console) -> int:
     """Run the demo once; return 0 only if every point is done.
 
@@ -76,12 +46,12 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     truth, announce, ready = (directory.root / name for name in ("truth.json", "beamline.json", "start"))
     with ExitStack() as stack:
         console.print(f"[bold]phasecast demo[/]: {options.rows} x {options.columns} points at {options.rate_hz:g} Hz")
-        beamline = _spawn(stack, "simulated beamline", _beamline_command(options, directory, truth, announce, ready))
-        _wait(lambda: announce.exists(), beamline, "the simulated beamline to open its sockets")
+        beamline = spawn(stack, "simulated beamline", *_beamline_command(options, directory, truth, announce, ready))
+        wait_for(lambda: announce.exists(), beamline, "the simulated beamline to open its sockets")
         addresses = json.loads(announce.read_text(encoding="utf-8"))
-        daemon = _spawn(stack, "daemon", _daemon_command(options, directory, addresses))
+        daemon = spawn(stack, "daemon", *_daemon_command(options, directory, addresses))
         status_file = directory.status / "live-xrd.json"
-        _wait(lambda: _is_connected(read_status(status_file)), daemon, "the daemon to connect")
+        wait_for(lambda: is_connected(read_status(status_file)), daemon, "the daemon to connect")
         ready.touch()
         _show_progress(console, options.rows * options.columns, status_file, beamline, daemon)
         code = daemon.process.wait()
@@ -109,32 +79,7 @@ def _daemon_command(
     return command, directory.root / "daemon.log"
 
 
-def _spawn(stack: ExitStack, name: str, command: tuple[list[str], Path]) -> _Child:
-    arguments, log = command
-    output = stack.enter_context(log.open("wb"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "phasecast.cli", *arguments], stdout=output, stderr=subprocess.STDOUT
-    )
-    child = _Child(name, process, log)
-    stack.callback(child.end)
-    return child
-
-
-def _wait(condition: Callable[[], bool], child: _Child, what: str) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while not condition():
-        child.must_live()
-        if time.monotonic() > deadline:
-            raise PhasecastError(f"waited {_START_TIMEOUT_S:.0f} s for {what}", where=str(child.log))
-        time.sleep(_POLL_S)
-
-
-def _is_connected(status: dict[str, Any] | None) -> bool:
-    sources = (status or {}).get("sources", {})
-    return bool(sources) and all(source.get("connected", True) for source in sources.values())
-
-
-def _show_progress(console: Console, points: int, status_file: Path, beamline: _Child, daemon: _Child) -> None:
+def _show_progress(console: Console, points: int, status_file: Path, beamline: Child, daemon: Child) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
         task = progress.add_task("points", total=points, note="")
@@ -146,7 +91,7 @@ def _show_progress(console: Console, points: int, status_file: Path, beamline: _
                 bad = sum(ledger[state.label] for state in (PointState.REJECTED, PointState.LOST_UPSTREAM))
                 note = f"p99 {status.get('latency_p99_ms') or 0:.0f} ms, {bad} lost or rejected, {status['device']}"
                 progress.update(task, completed=ledger["done"], note=note)
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
         progress.update(task, completed=points, note="")
 
 

@@ -1,6 +1,7 @@
 """The live diffraction service: wires to capture, capture to result files."""
 
 import logging
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,10 +19,12 @@ from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.placing import fold_rules, source_options
+from phasecast.services.process_usage import peak_memory_mb
 from phasecast.services.status import StatusFile
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
 from phasecast.sources.uri import make_decoder, open_source
+from phasecast.xrd.device import use_one_thread
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class LiveService:
 
     def describe(self) -> dict[str, Any]:
         """Return what the status file says."""
-        p50_s, p99_s = self.runner.latency_s(50, 99)
+        p50_s, p99_s, max_s = self.runner.latency_s(50, 99, 100)
         return {
             "service": SERVICE,
             "state": "running",
@@ -81,6 +84,8 @@ class LiveService:
             "backlog_bytes": self.reader.backlog_bytes,
             "latency_p50_ms": round(p50_s * 1e3, 2) if p50_s == p50_s else None,
             "latency_p99_ms": round(p99_s * 1e3, 2) if p99_s == p99_s else None,
+            "latency_max_ms": round(max_s * 1e3, 2) if max_s == max_s else None,
+            "memory_peak_mb": peak_memory_mb(os.getpid()),
             "counters": {**self.runner.counters, **self.desk.counters},
             "scans": [
                 {
@@ -114,7 +119,9 @@ def run_live_xrd(options: LiveOptions) -> int:
     if not uris:
         raise SourceError("no source given", where=f"profile {profile.name}", remedy="name one with --source")
     directory = DataDirectory(options.data_dir).create()
+    use_one_thread()
     stage = build_stage(profile, model=options.model, device=options.device, poni=options.poni)
+    stage.warm_up()
     # a file that is never completed must be named before the silence closes its scan
     wires = source_options(profile)
     wires = replace(wires, timeout_s=min(wires.timeout_s, options.close_after_idle_s / 2))

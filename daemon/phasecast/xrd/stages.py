@@ -59,6 +59,10 @@ class XrdStage:
         """Columns of every result."""
         return tuple(self._columns)
 
+    def warm_up(self) -> None:
+        """Reduce an empty frame, so that the first real one does not pay for what libraries do at first use."""
+        self._reduce(np.zeros((1, *self.integrator.geometry.shape), np.int32))
+
     def process(self, frames: Sequence[Frame]) -> list[Reduced | Rejection]:
         """Return patterns and confidences of each frame, or why it cannot be used.
 

@@ -1,0 +1,57 @@
+"""The live benchmark accounts for every frame and leaves no figure out; how fast it is, is not a matter for tests."""
+
+import json
+import sys
+
+import pytest
+
+from phasecast.core.errors import PhasecastError
+from phasecast.services.bench_live import BenchLiveOptions, bench_live, format_report, is_complete
+from phasecast.xrd.benchmark_classify import bench_classify
+from phasecast.xrd.benchmark_classify import format_report as format_classify
+
+
+def test_live_benchmark_accounts_for_every_frame(tmp_path) -> None:
+    report = bench_live(BenchLiveOptions(rate_hz=50.0, points=100, data_dir=tmp_path))
+    assert report["points"] == 100
+    assert report["frames_sent"] == 100
+    assert report["frames_done"] == 100
+    assert report["frames_unaccounted"] == 0
+    assert report["ledger"] == {"done": 100}
+    assert is_complete(report)
+    latency = report["latency_ms"]
+    assert 0 < latency["p50"] <= latency["p99"] <= latency["max"]
+    for figure in ("sent_frames_per_s", "done_frames_per_s"):
+        assert report[figure] > 0
+    if sys.platform == "linux":
+        assert set(report["daemon_memory_mb_at"]) == {"0.25", "0.50", "0.75", "1.00"}
+        assert max(report["daemon_memory_mb_at"].values()) <= report["daemon_memory_peak_mb"]
+        assert report["daemon_cpu_cores"] > 0
+    assert json.loads(json.dumps(report)) == report
+    text = format_report(report)
+    assert "0 unaccounted" in text
+    assert "p99" in text
+
+
+def test_live_benchmark_is_not_complete_with_a_frame_missing() -> None:
+    assert not is_complete({"frames_unaccounted": 1, "frames_done": 99, "points": 100})
+    assert not is_complete({"frames_unaccounted": 0, "frames_done": 99, "points": 100})
+
+
+@pytest.mark.parametrize(("points", "shape"), [(1, (1, 1)), (1000, (1, 1000)), (1001, (2, 501)), (20_000, (20, 1000))])
+def test_scan_has_at_least_the_points_that_were_asked_for(points, shape) -> None:
+    assert BenchLiveOptions(points=points).shape == shape
+
+
+def test_classify_benchmark_times_one_a_block_and_many() -> None:
+    report = bench_classify(patterns=200, calls=3)
+    assert report["patterns"] == 200
+    assert report["ms_single"] > 0
+    assert set(report["patterns_per_s"]) == {"single", "block", "one_call"}
+    assert json.loads(json.dumps(report)) == report
+    assert "patterns/s" in format_classify(report)
+
+
+def test_classify_benchmark_names_a_bundle_that_is_not_there(tmp_path) -> None:
+    with pytest.raises(PhasecastError, match="nobody"):
+        bench_classify(model=str(tmp_path / "nobody"))
