@@ -15,6 +15,8 @@ from phasecast.pipeline.alignment import best_shift, point_period_s
 
 _PERSISTENT = 3
 """Points in a row that must deviate: a computer's hiccup passes, a shift stays."""
+_PERSISTENT_S = 0.5
+"""And for how long: at 100 points/s an overloaded computer delayed up to 7 points in a row, over 0.2 s at most."""
 _REFERENCE_POINTS = 64
 _LATENCY_ALLOWANCE_S = 0.5
 """Wires may differ in delay by this much without any doubt."""
@@ -79,6 +81,7 @@ class JoinCheck:
     doubt: Doubt | None = None
     _reference: deque[float] = field(default_factory=lambda: deque(maxlen=_REFERENCE_POINTS))
     _deviating: list[int] = field(default_factory=list)
+    _deviating_since_s: float = 0.0
     _window: dict[int, PairTimes] = field(default_factory=dict)
     _unjudged: int = 0
     _point_times: deque[float] = field(default_factory=lambda: deque(maxlen=_REFERENCE_POINTS))
@@ -153,8 +156,10 @@ class JoinCheck:
             self._reference.append(difference)
             self._deviating.clear()
             return
+        if not self._deviating:
+            self._deviating_since_s = pair.point_s
         self._deviating.append(pair.index)
-        if len(self._deviating) >= _PERSISTENT:
+        if len(self._deviating) >= _PERSISTENT and pair.point_s - self._deviating_since_s >= _PERSISTENT_S:
             points = round(deviation / (2 * half_period))
             first = min(self._deviating)
             # more frames from the very start of a row: most likely lead-in frames, and then the first row had them too
