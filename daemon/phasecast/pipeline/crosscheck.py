@@ -16,7 +16,10 @@ from phasecast.pipeline.alignment import best_shift, point_period_s
 _PERSISTENT = 3
 """Points in a row that must deviate: a computer's hiccup passes, a shift stays."""
 _PERSISTENT_S = 0.5
-"""And for how long: at 100 points/s an overloaded computer delayed up to 7 points in a row, over 0.2 s at most."""
+"""And for how long, unless they deviate by whole point periods as a shift does: at 100 points/s an overloaded
+computer delayed up to 7 points in a row, over 0.2 s at most."""
+_WHOLE_PERIODS = 0.2
+"""How close to whole periods the deviations of a shift are, in periods."""
 _REFERENCE_POINTS = 64
 _LATENCY_ALLOWANCE_S = 0.5
 """Wires may differ in delay by this much without any doubt."""
@@ -81,6 +84,7 @@ class JoinCheck:
     doubt: Doubt | None = None
     _reference: deque[float] = field(default_factory=lambda: deque(maxlen=_REFERENCE_POINTS))
     _deviating: list[int] = field(default_factory=list)
+    _last_deviations: deque[float] = field(default_factory=lambda: deque(maxlen=_PERSISTENT))
     _deviating_since_s: float = 0.0
     _window: dict[int, PairTimes] = field(default_factory=dict)
     _unjudged: int = 0
@@ -155,11 +159,14 @@ class JoinCheck:
         if abs(deviation) <= half_period:
             self._reference.append(difference)
             self._deviating.clear()
+            self._last_deviations.clear()
             return
         if not self._deviating:
             self._deviating_since_s = pair.point_s
         self._deviating.append(pair.index)
-        if len(self._deviating) >= _PERSISTENT and pair.point_s - self._deviating_since_s >= _PERSISTENT_S:
+        self._last_deviations.append(deviation / (2 * half_period))
+        persists = pair.point_s - self._deviating_since_s >= _PERSISTENT_S
+        if len(self._deviating) >= _PERSISTENT and (persists or self._are_whole_periods()):
             points = round(deviation / (2 * half_period))
             first = min(self._deviating)
             # more frames from the very start of a row: most likely lead-in frames, and then the first row had them too
@@ -169,6 +176,11 @@ class JoinCheck:
                 f"frame times moved by {deviation * 1e3:+.0f} ms against position times ({points:+d} points) "
                 f"at point {first}; declare skip_frames_per_row or align by time",
             )
+
+    def _are_whole_periods(self) -> bool:
+        periods = np.array(self._last_deviations)
+        whole = np.round(periods[-1])
+        return bool(whole != 0 and np.all(np.abs(periods - whole) <= _WHOLE_PERIODS))
 
     def _judge_window(self) -> None:
         """Judge the last two rows together: the turn between them is what tells a shift most clearly."""
