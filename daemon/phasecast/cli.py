@@ -346,6 +346,12 @@ def main() -> None:
     except PhasecastError as error:
         _say(f"phasecast: {error}")
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        logging.getLogger(__name__).info("where it happened:", exc_info=True)
+        _say(f"phasecast: {error.filename}: {error.strerror}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

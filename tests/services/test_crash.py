@@ -4,9 +4,9 @@ import signal
 
 import numpy as np
 import pytest
-from support.daemon import beamline, wait_until
 
 from phasecast.results import open_result, repair
+from support.daemon import beamline, wait_until
 
 ROWS, COLUMNS = 10, 16
 POINTS = ROWS * COLUMNS

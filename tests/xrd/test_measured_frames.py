@@ -6,34 +6,13 @@ import fabio
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.optimize import curve_fit
 
 from phasecast.profiles import PatternAxis, load_profile
 from phasecast.xrd.integrator import Integrator
+from support.peaks import LAB6_TTH_DEG, line_tth_deg, lines_inside
 
-LAB6_TTH_DEG = (12.2299, 21.2645, 24.6020, 27.5600)
 CEO2_A_ANGSTROM = 5.4116
 TOLERANCE_DEG = 0.01
-
-
-def _line_tth_deg(
-    tth_deg: NDArray[np.float64], intensity: NDArray[np.float32], near_deg: float, half_width_deg: float = 0.25
-) -> float:
-    """Return where a pseudo-Voigt line on a sloping ground fits best."""
-    window = (np.abs(tth_deg - near_deg) < half_width_deg) & (intensity > 0)
-    x, y = tth_deg[window], intensity[window].astype(np.float64)
-
-    def model(
-        x: NDArray[np.float64], centre: float, width: float, height: float, mix: float, ground: float, slope: float
-    ) -> NDArray[np.float64]:
-        square = ((x - centre) / width) ** 2
-        peak = mix / (1 + square) + (1 - mix) * np.exp(-np.log(2) * square)
-        return np.asarray(height * peak + ground + slope * (x - near_deg))
-
-    start = [x[np.argmax(y)], 0.03, y.max() - y.min(), 0.5, y.min(), 0.0]
-    bounds = ([x[0], 0.005, 0, 0, -np.inf, -np.inf], [x[-1], half_width_deg, np.inf, 1, np.inf, np.inf])
-    fitted, _ = curve_fit(model, x, y, p0=start, bounds=bounds)
-    return float(fitted[0])
 
 
 def _read(path: Path) -> NDArray[np.int32]:
@@ -51,10 +30,8 @@ def test_lab6_modules_show_their_lines(measured_data: Path) -> None:
         assert integrator.geometry.warnings == ()
         patterns = integrator.integrate(_read(path))
         tth_deg, intensity = patterns.tth_deg, patterns.intensity[0]
-        lit = tth_deg[intensity > 0]
-        for line in LAB6_TTH_DEG:
-            if lit.min() + 0.3 < line < lit.max() - 0.3:
-                found.setdefault(line, []).append(_line_tth_deg(tth_deg, intensity, line) - line)
+        for line in lines_inside(tth_deg, intensity, LAB6_TTH_DEG):
+            found.setdefault(line, []).append(line_tth_deg(tth_deg, intensity, line) - line)
     worst = max(abs(error) for errors in found.values() for error in errors)
     print(f"LaB6: {sum(map(len, found.values()))} lines in {len(frames)} modules, worst {worst:.4f} deg")  # noqa: T201
     assert len(frames) == 4
@@ -83,7 +60,7 @@ def test_ceo2_module_shows_its_lines(measured_data: Path) -> None:
         if any(hkl)
     }
     inside = [line for line in sorted(lines) if lit.min() + 0.3 < line < lit.max() - 0.3]
-    errors = {line: _line_tth_deg(tth_deg, intensity, line, 0.15) - line for line in inside[:9]}
+    errors = {line: line_tth_deg(tth_deg, intensity, line, 0.15) - line for line in inside[:9]}
     print("CeO2:", ", ".join(f"{line:.3f} {error:+.4f}" for line, error in errors.items()))  # noqa: T201
     assert len(errors) == 9
     assert max(map(abs, errors.values())) < TOLERANCE_DEG

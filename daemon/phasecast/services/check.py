@@ -71,14 +71,13 @@ def _profile(path: Path) -> str:
 
 def _result(path: Path) -> str:
     from phasecast.results import open_result
-    from phasecast.results.repair import is_crashed
 
-    if is_crashed(path):
-        raise PhasecastError(
-            "its daemon ended before the scan did, or still writes",
-            remedy="start `phasecast live xrd` on its data directory: it repairs the file and goes on",
-        )
     with open_result(path) as result:
+        if not result.is_closed:
+            raise PhasecastError(
+                f"its daemon ended before the scan did, or still writes; {result.points_done} points are done",
+                remedy="start `phasecast live xrd` on its data directory: it repairs the file and goes on",
+            )
         sums = {state: points for state, points in result.ledger_sums.items() if points}
         if sum(sums.values()) != result.points:
             raise PhasecastError(f"the ledger sums to {sum(sums.values())} for {result.points} points")

@@ -65,14 +65,19 @@ def integrate_files(
     """
     stage = build_stage(load_profile(profile), device=device, poni=poni, classify=False)
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PhasecastError(
+                f"cannot make the folder ({error.strerror})", where=str(output), remedy="choose another with -o"
+            ) from error
     return [_integrate_file(path, stage.integrator, output) for path in paths]
 
 
 def _integrate_file(path: Path, integrator: Integrator, output: Path | None) -> FileReport:
     try:
         patterns = _read_and_integrate(path, integrator)
-    except (FrameError, OSError) as error:
+    except FrameError as error:
         return FileReport(path=path, error=str(error))
     target = (output or path.parent) / f"{path.name.split('.')[0]}.xy"
     header = (
@@ -125,7 +130,7 @@ def _classify_file(
         else:
             intensity, sigma = _load_on_axis(path, classifier.bundle.axis, wavelength_angstrom)
             confidences = classifier.bundle.confidences(intensity, classifier.bundle.axis.tth_deg, sigma=sigma)[0]
-    except (PhasecastError, ValueError, OSError) as error:
+    except (PhasecastError, ValueError) as error:
         return FileReport(path=path, error=str(error))
     scores = {phase.id: round(float(value), 4) for phase, value in zip(classifier.classes, confidences, strict=True)}
     ranked = sorted(scores.items(), key=lambda entry: -entry[1])
@@ -160,5 +165,9 @@ def _load_on_axis(
 
 
 def _read_and_integrate(path: Path, integrator: Integrator) -> Patterns:
-    content = read_frame_file(path.name, path.read_bytes())
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        raise FrameError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    content = read_frame_file(path.name, encoded)
     return integrator.integrate(content.image)

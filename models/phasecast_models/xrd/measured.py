@@ -33,8 +33,10 @@ def load_pattern(path: str | Path, *, column: int = 1) -> tuple[Floats, Floats]:
     rows = []
     try:
         text = path.read_text(encoding="utf-8-sig", errors="strict")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MeasuredPatternError(f"{path}: not a readable text file ({error})") from error
+    except OSError as error:
+        raise MeasuredPatternError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise MeasuredPatternError(f"{path}: not a text file ({error})") from error
     for line in text.splitlines():
         fields = line.replace(",", " ").replace(";", " ").split()
         try:
