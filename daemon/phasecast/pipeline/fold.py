@@ -14,6 +14,7 @@ from phasecast.pipeline.crosscheck import Doubt, JoinCheck, PairTimes
 from phasecast.pipeline.join import FrameTicket, Joiner, JoinRule, Match
 from phasecast.pipeline.ledger import Ledger
 from phasecast.pipeline.points import PointTable
+from phasecast.pipeline.seen import RangeSet, SeenFrames
 
 Outcome = Reduced | Rejection | None
 """What became of a frame; None for a frame whose result is in the file already (after a restart)."""
@@ -114,10 +115,11 @@ class ScanFold:
         self._by_order = False
         self._announced: list[int | None] = []
         self._outcomes: dict[FrameId, Outcome] = {}
-        self._frame_ids: set[FrameId] = set()
+        self._frames_seen = SeenFrames()
         self._rejected: dict[FrameId, int] = {}
-        self._point_indices: set[int] = set()
+        self._point_indices = RangeSet()
         self._waiting: dict[int, PointMeasured] = {}
+        self._ever_scored = RangeSet()
         self._revisions: Counter[int] = Counter()
         self._scored: list[Scored] = []
         self._defects: list[Defect] = []
@@ -175,13 +177,12 @@ class ScanFold:
 
         A frame that was rejected and comes again whole, as a file that was completed late, takes its point.
         """
-        if ticket.frame_id in self._frame_ids:
+        if not self._frames_seen.add(ticket.frame_id, ticket.series, ticket.number):
             if isinstance(outcome, Rejection) or not self._replace_rejected(
                 ticket, outcome, position_um or {}, scalars or {}
             ):
                 self.counters["duplicate_frames"] += 1
             return
-        self._frame_ids.add(ticket.frame_id)
         self._outcomes[ticket.frame_id] = outcome
         if self.rules.frames_place_themselves:
             self._add_own_point(ticket, position_um or {}, scalars or {})
@@ -307,8 +308,9 @@ class ScanFold:
         self.ledger.set_state(index, PointState.DONE)
         if outcome is not None:
             self.ledger.add_flags([index], outcome.flags)
-            revision = self._revisions[index]
-            self._revisions[index] += 1
+            if not self._ever_scored.add(index):
+                self._revisions[index] += 1
+            revision = self._revisions.get(index, 0)
             self._scored.append(Scored(index=index, revision=revision, reduced=outcome, received_s=received_s))
 
     def _replace_rejected(

@@ -97,7 +97,7 @@ class Joiner:
     _frames: dict[FrameId, FrameTicket] = field(default_factory=dict)
     _by_key: dict[FrameKey, list[FrameId]] = field(default_factory=dict)
     _waiting_keys: dict[FrameKey, int] = field(default_factory=dict)
-    _claimed: dict[FrameKey, int] = field(default_factory=dict)
+    _claims: dict[int, tuple[FrameKey, ...]] = field(default_factory=dict)
     _by_order: dict[int, FrameId] = field(default_factory=dict)
     _series: dict[str, _SeriesOrder] = field(default_factory=dict)
     _lead_in: int = 0
@@ -153,7 +153,7 @@ class Joiner:
             for key in ticket.keys:
                 index = self._waiting_keys.pop(key, None)
                 if index is not None and index in self._points:
-                    self._points.pop(index)
+                    self._forget_waiting(self._points.pop(index))
                     self._frames.pop(ticket.frame_id)
                     return [Match(index=index, ticket=ticket, how="key")]
             for key in ticket.keys:
@@ -177,17 +177,23 @@ class Joiner:
         return self._match_by_time(final=True) if self.rule.align == "time" and not self._keyed else []
 
     def _match_key(self, point: PointMeasured, keys: tuple[FrameKey, ...]) -> list[Match]:
+        # an event that repeats the name its predecessor gave saw no new frame: the first claim stands
+        stale = self._claims.pop(point.index - 1, ())
+        self._claims[point.index] = keys
         for key in keys:
-            # an event that repeats the name its predecessor gave saw no new frame: the first claim stands
-            stale = self._claimed.get(key) == point.index - 1
-            self._claimed[key] = point.index
-            if stale:
+            if key in stale:
                 continue
             if self._by_key.get(key):
+                self._forget_waiting(point)
                 return [self._match(point.index, self._take_frame(self._by_key[key][-1]), "key")]
             self._waiting_keys[key] = point.index
         self._points[point.index] = point
         return []
+
+    def _forget_waiting(self, point: PointMeasured) -> None:
+        for key in point.frame_keys:
+            if self._waiting_keys.get(key) == point.index:
+                del self._waiting_keys[key]
 
     def _match(self, index: int, ticket: FrameTicket, how: Literal["key", "time", "order"]) -> Match:
         self._points.pop(index, None)
