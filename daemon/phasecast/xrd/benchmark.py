@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numba
 import numpy as np
 import pyFAI
-import torch
 from numpy.typing import NDArray
 
 from phasecast.core.errors import PhasecastError
@@ -26,10 +26,11 @@ SPLITTING = ("bbox", "csr", "cython")
 
 
 def bench_integrate(*, profile_name: str = "bl16xu", calls: int = WARM_CALLS) -> dict[str, Any]:
-    """Return milliseconds of one core a frame, median of warm calls on changing frames.
+    """Return milliseconds a frame on one thread, median of warm calls on changing frames.
 
-    All give intensity and Poisson sigma on the profile's archive axis and leave out other pixels in every frame.
-    The rounds are interleaved, so that a busy machine slows all alike. Runs in a process of its own, because
+    Milliseconds are wall time; those of the processor beside them leave out what other programs took. All give
+    intensity and Poisson sigma on the profile's archive axis and leave out other pixels in every frame. The rounds
+    are interleaved, so that a busy machine slows all alike. Runs in a process of its own, because
     OpenMP reads the number of threads once, when it is loaded.
 
     Parameters
@@ -57,7 +58,6 @@ def bench_integrate(*, profile_name: str = "bl16xu", calls: int = WARM_CALLS) ->
 def measure_here(profile_name: str, calls: int) -> dict[str, Any]:
     """Return what `bench_integrate` returns, measured in this process."""
     profile = load_profile(profile_name)
-    torch.set_num_threads(1)
     half = profile.axis.model_copy(update={"bins": profile.axis.bins // 2})
     plain = Integrator.from_profile(profile, device="cpu", measure_spots=False)
     live = Integrator.from_profile(profile, device="cpu", axes=(half,))
@@ -67,12 +67,14 @@ def measure_here(profile_name: str, calls: int) -> dict[str, Any]:
         "ours_single": (_each(frames, plain.integrate), 1),
         "ours_batch": (lambda: plain.integrate(stack), BATCH),
         "ours_live_single": (_each(frames, live.integrate), 1),
+        "ours_live_batch": (lambda: live.integrate(stack), BATCH),
         "pyfai": (_each(frames, _pyfai(plain)), 1),
     }
     azint, azint_note = _azint(plain)
     if azint is not None:
         timed["azint"] = (_each(frames, azint), 1)
-    median_ms = _medians_ms(timed, calls)
+    load = os.getloadavg()[0]
+    median_ms, cpu_ms = _medians_ms(timed, calls)
     single = median_ms["ours_single"]
     return {
         "profile": profile.name,
@@ -82,31 +84,39 @@ def measure_here(profile_name: str, calls: int) -> dict[str, Any]:
         "batch": BATCH,
         "threads": 1,
         "ms_per_frame": median_ms,
+        "cpu_ms_per_frame": cpu_ms,
         "times_faster_than_pyfai": median_ms["pyfai"] / single,
         "times_faster_than_azint": median_ms["azint"] / single if "azint" in median_ms else None,
         "azint": azint_note,
         "largest_difference_from_pyfai": _difference(plain, frames[0]),
         "cpu": platform.processor() or platform.machine(),
         "cpus": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "versions": {"pyFAI": pyFAI.version, "torch": torch.__version__, "numpy": np.__version__},
+        "load": load,
+        "versions": {"pyFAI": pyFAI.version, "numba": numba.__version__, "numpy": np.__version__},
     }
 
 
 def format_report(report: dict[str, Any]) -> str:
     """Return the report as lines for people."""
+    batch = f"batch of {report['batch']}"
     names = {
         "ours_single": "phasecast, one frame",
-        "ours_batch": f"phasecast, batch of {report['batch']}",
-        "ours_live_single": "phasecast, one frame, with model axis and spottiness",
+        "ours_batch": f"phasecast, {batch}",
+        "ours_live_single": "phasecast live (model axis, spottiness), one frame",
+        "ours_live_batch": f"phasecast live, {batch}",
         "pyfai": "pyFAI integrate1d (" + ", ".join(SPLITTING) + ", poisson)",
         "azint": "azint with errors",
     }
     lines = [
         f"{report['bins']} bins of {report['pixels']} pixels, intensity and sigma, pixels masked in every frame; "
-        f"median of {report['calls']} warm calls, ms of one core, machine load {report['load']:.1f}"
+        f"median of {report['calls']} warm calls on one thread, machine load {report['load']:.1f}",
+        f"{'ms/frame':<54} {'wall':>8} {'cpu':>8} {'pyFAI /':>8}",
     ]
-    lines += [f"{names[key]:<54} {value:8.3f} ms/frame" for key, value in report["ms_per_frame"].items()]
+    pyfai_ms = report["ms_per_frame"]["pyfai"]
+    lines += [
+        f"{names[key]:<54} {value:8.3f} {report['cpu_ms_per_frame'][key]:8.3f} {pyfai_ms / value:8.1f}"
+        for key, value in report["ms_per_frame"].items()
+    ]
     lines.append(f"{report['times_faster_than_pyfai']:.1f} x as fast as pyFAI")
     if report["times_faster_than_azint"] is None:
         lines.append(f"azint: {report['azint']}")
@@ -193,19 +203,28 @@ def _azint(integrator: Integrator) -> tuple[Callable[[NDArray[np.int32]], Any] |
     return lambda frame: engine.integrate(frame, mask=(frame < 0).astype(np.uint8)), "compared"
 
 
-def _medians_ms(timed: dict[str, tuple[Callable[[], object], int]], calls: int) -> dict[str, float]:
-    rounds: dict[str, list[float]] = {name: [] for name in timed}
+def _medians_ms(
+    timed: dict[str, tuple[Callable[[], object], int]], calls: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return medians of wall time and of processor time."""
+    wall: dict[str, list[float]] = {name: [] for name in timed}
+    cpu: dict[str, list[float]] = {name: [] for name in timed}
     turns = 10
     for turn in range(turns + 1):
         for name, (call, frames) in timed.items():
             repeats = max(1, calls // turns) if frames == 1 else 1
             call()  # the one before found its data in the cache, so does the first of this turn
             for _ in range(repeats):
-                started_s = time.thread_time()
+                cpu_started_s, started_s = time.thread_time(), time.perf_counter()
                 call()
+                ended_s, cpu_ended_s = time.perf_counter(), time.thread_time()
                 if turn:
-                    rounds[name].append((time.thread_time() - started_s) * 1e3 / frames)
-    return {name: statistics.median(values) for name, values in rounds.items()}
+                    wall[name].append((ended_s - started_s) * 1e3 / frames)
+                    cpu[name].append((cpu_ended_s - cpu_started_s) * 1e3 / frames)
+    return (
+        {name: statistics.median(values) for name, values in wall.items()},
+        {name: statistics.median(values) for name, values in cpu.items()},
+    )
 
 
 def _difference(integrator: Integrator, frame: NDArray[np.int32]) -> float:

@@ -1,4 +1,4 @@
-"""Frames in, patterns out: matrices from pyFAI, applied by torch."""
+"""Frames in, patterns out: matrices from pyFAI, applied by compiled loops on the CPU and by torch on CUDA."""
 
 import hashlib
 import json
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from phasecast.profiles import PatternAxis, Profile
 from phasecast.xrd.corrections import PixelCorrections, corrections_from_profile
 from phasecast.xrd.device import ChosenDevice, DeviceChoice, choose_device
-from phasecast.xrd.engine import Engine
+from phasecast.xrd.engine import CpuEngine, Engine
 from phasecast.xrd.geometry import DetectorGeometry, geometry_from_profile
 from phasecast.xrd.matrix import build_matrix
 from phasecast.xrd.patterns import Patterns
 from phasecast.xrd.screening import as_stack
+from phasecast.xrd.torch_engine import TorchEngine
 
 logger = logging.getLogger(__name__)
 
@@ -193,9 +194,13 @@ class Integrator:
             polarisation_factor=self._profile.image_polarisation_factor,
             pixels=self._pixels,
             axes=self._axes,
-            device=self._chosen.device,
         )
-        engine = Engine(matrix, count_limit=self._profile.detector.count_limit, measure_spots=self._measure_spots)
+        count_limit, device = self._profile.detector.count_limit, self._chosen.device
+        engine: Engine
+        if device.type == "cpu":
+            engine = CpuEngine(matrix, count_limit=count_limit, measure_spots=self._measure_spots)
+        else:
+            engine = TorchEngine(matrix, count_limit=count_limit, measure_spots=self._measure_spots, device=device)
         self._engines[key] = engine
         while len(self._engines) > KEPT_GEOMETRIES:
             self._engines.popitem(last=False)

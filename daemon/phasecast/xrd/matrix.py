@@ -1,12 +1,11 @@
-"""The sparse matrices of one geometry: built once by pyFAI, then applied to every frame.
+"""The sparse matrix of one geometry: built once by pyFAI, then applied to every frame.
 
 With A the shares of pixels in bins, w the product of flat, solid angle and polarisation of each pixel, x counts
 and d dark, pyFAI's ``integrate1d`` with ``error_model="poisson"`` gives
 
     intensity = A (x - d) / A w          sigma = sqrt(A**2 max(x, 1)) / A w      (squares element by element)
 
-where excluded pixels leave all three sums. Coarser axes whose edges are edges of the archive axis follow from its
-sums before division, plus a sparse remainder (pixels that cross an inner edge, squared shares).
+where excluded pixels leave all three sums. The bins of all axes are rows of one matrix.
 """
 
 from collections.abc import Sequence
@@ -14,76 +13,62 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from phasecast.core.errors import GeometryError
 from phasecast.profiles import Corrections, PatternAxis
 from phasecast.xrd.corrections import PixelCorrections
-from phasecast.xrd.device import sparse_csr
+from phasecast.xrd.patterns import bin_centres_deg
 
 Vector = NDArray[np.float64]
 
-NEGLIGIBLE_SHARE = 3e-7
-"""Relative rounding of pyFAI's float32 shares; relative, as a pixel with a tiny share may hold a million counts."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AxisMatrix:
-    """Static sums of one axis and what is needed to take pixels out of them.
+class Sparse:
+    """Shares of pixels in bins in a compressed layout.
 
     Parameters
     ----------
-    axis
-        The axis.
-    norm
-        A w with all usable pixels, shape (bins,).
-    population
-        Pixels with a share in each bin, shape (bins,).
-    weighted
-        A w by pixel: compressed columns, shape (bins, pixels).
-    fold
-        How many archive bins make one of this axis; 0 where its edges are not edges of the archive axis.
-    rows
-        Where its remainder lies in the stacked ones.
+    starts
+        Where each row (or column) begins, and the end of the last one.
+    indices
+        Column (or row) of each entry.
+    shares
+        Value of each entry; pyFAI itself gives them in this precision.
     """
 
-    axis: PatternAxis
-    norm: Vector
-    population: NDArray[np.int64]
-    weighted: sp.csc_matrix
-    fold: int
-    rows: slice
-
-    def norm_without(self, excluded: NDArray[np.intp]) -> Vector:
-        """Return the norm without some pixels, exactly 0 in bins that lose them all."""
-        first, last = self.weighted.indptr[excluded], self.weighted.indptr[excluded + 1]
-        lengths = last - first
-        entries = np.repeat(first - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-        bins = self.weighted.indices[entries]
-        lost = np.bincount(bins, weights=self.weighted.data[entries], minlength=self.norm.size)
-        left = self.population - np.bincount(bins, minlength=self.norm.size)
-        return np.where(left > 0, self.norm - lost, 0.0)
+    starts: NDArray[np.uint32]
+    indices: NDArray[np.uint32]
+    shares: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StackedMatrix:
-    """All matrices of one geometry.
+    """What is to know of one geometry; rows are the bins of all axes, one axis after the other.
 
     Parameters
     ----------
     geometry_id
-        Hash of everything that shaped them.
+        Hash of everything that shaped it.
     shape
         Rows and columns of a frame.
     axes
         First the archive axis.
-    shares, squares
-        Shares of pixels in archive bins and their squares; sparse tensors of shape (bins, pixels) that have their
-        indices in common, because less memory to stream is less time.
-    share_rest, square_rest
-        What further axes need beyond the archive bins, stacked; shape (rows, pixels), None without such axes.
+    centres_deg
+        2theta of the bins of each axis.
+    rows
+        Where each axis lies.
+    by_bin
+        A in compressed rows.
+    by_pixel
+        A in compressed columns.
+    weight
+        w, shape (pixels,).
+    norm
+        A w with all usable pixels, shape (rows,).
+    population
+        Pixels with a share in each bin, shape (rows,).
     dark
         Dark counts, shape (pixels,); None for none.
     static_mask
@@ -96,12 +81,15 @@ class StackedMatrix:
 
     geometry_id: str
     shape: tuple[int, int]
-    axes: tuple[AxisMatrix, ...]
-    shares: torch.Tensor
-    squares: torch.Tensor
-    share_rest: torch.Tensor | None
-    square_rest: torch.Tensor | None
-    dark: torch.Tensor | None
+    axes: tuple[PatternAxis, ...]
+    centres_deg: tuple[Vector, ...]
+    rows: tuple[slice, ...]
+    by_bin: Sparse
+    by_pixel: Sparse
+    weight: Vector
+    norm: Vector
+    population: NDArray[np.int64]
+    dark: Vector | None
     static_mask: NDArray[np.bool_]
     tth_deg: Vector
     mean_weight: Vector
@@ -116,9 +104,8 @@ def build_matrix(
     polarisation_factor: float | None,
     pixels: PixelCorrections,
     axes: Sequence[PatternAxis],
-    device: torch.device,
 ) -> StackedMatrix:
-    """Let pyFAI build the matrices of a geometry and stack them for one pass over each frame.
+    """Let pyFAI build the matrices of a geometry and stack their rows.
 
     Raises
     ------
@@ -143,52 +130,28 @@ def build_matrix(
     weight = np.where(mask, 0.0, weight).ravel()
     dark = None if pixels.dark is None else np.where(mask, 0.0, pixels.dark).ravel()
 
-    all_shares = [_pixel_shares(pyfai, axis, corrections.pixel_splitting, mask) for axis in axes]
-    archive = all_shares[0]
-    share_rests: list[sp.csr_matrix] = []
-    square_rests: list[sp.csr_matrix] = []
-    parts: list[AxisMatrix] = []
-    start = 0
-    for axis, share in zip(axes, all_shares, strict=True):
-        fold, rows = 1, slice(0, 0)
-        if share is not archive:
-            fold = _fold(axes[0], axis)
-            rests = _remainders(archive, share, fold)
-            rows = slice(start, start + axis.bins)
-            start = rows.stop
-            share_rests.append(rests[0])
-            square_rests.append(rests[1])
-        parts.append(
-            AxisMatrix(
-                axis=axis,
-                norm=share @ weight,
-                population=np.diff(share.indptr).astype(np.int64),
-                weighted=sp.csc_matrix(share @ sp.diags(weight)),
-                fold=fold,
-                rows=rows,
-            )
-        )
-    # Differences of large sums need double precision; without a dark image all terms are positive.
-    dtype = torch.float32 if dark is None else torch.float64
-    shares_tensor = _tensor(archive, dtype, device)
+    parts = [_pixel_shares(pyfai, axis, corrections.pixel_splitting, mask) for axis in axes]
+    ends = np.cumsum([axis.bins for axis in axes])
+    rows = tuple(slice(int(end) - axis.bins, int(end)) for axis, end in zip(axes, ends, strict=True))
+    stacked = sp.csr_matrix(sp.vstack(parts))
+    norm = stacked @ weight
+    archive = parts[0]
     coverage = np.maximum(np.asarray(archive.sum(axis=1)).ravel(), 1e-30)
     return StackedMatrix(
         geometry_id=geometry_id,
         shape=(shape[0], shape[1]),
-        axes=tuple(parts),
-        shares=shares_tensor,
-        squares=sparse_csr(
-            shares_tensor.crow_indices(),
-            shares_tensor.col_indices(),
-            shares_tensor.values() ** 2,
-            (archive.shape[0], archive.shape[1]),
-        ),
-        share_rest=_tensor(sp.vstack(share_rests), dtype, device) if share_rests else None,
-        square_rest=_tensor(sp.vstack(square_rests), dtype, device) if square_rests else None,
-        dark=None if dark is None else torch.from_numpy(dark).to(dtype),
+        axes=tuple(axes),
+        centres_deg=tuple(bin_centres_deg(axis) for axis in axes),
+        rows=rows,
+        by_bin=_sparse(stacked),
+        by_pixel=_sparse(sp.csc_matrix(stacked)),
+        weight=weight,
+        norm=norm,
+        population=np.diff(stacked.indptr).astype(np.int64),
+        dark=dark,
         static_mask=mask.ravel(),
         tth_deg=np.rad2deg(pyfai.center_array(shape, unit="2th_rad", scale=False)).ravel(),
-        mean_weight=parts[0].norm / coverage,
+        mean_weight=norm[rows[0]] / coverage,
         mean_dark=np.zeros(archive.shape[0]) if dark is None else (archive @ dark) / coverage,
     )
 
@@ -219,42 +182,10 @@ def _pixel_shares(
     return share
 
 
-def _fold(archive: PatternAxis, axis: PatternAxis) -> int:
-    """Return how many archive bins make one bin of an axis, 0 if edges do not coincide."""
-    same_range = (archive.tth_min_deg, archive.tth_max_deg) == (axis.tth_min_deg, axis.tth_max_deg)
-    return archive.bins // axis.bins if same_range and archive.bins % axis.bins == 0 else 0
-
-
-def _remainders(archive: sp.csr_matrix, share: sp.csr_matrix, fold: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Return what summing archive bins lacks of the shares and of their squares."""
-    squares = share.multiply(share).tocsr()
-    if fold == 0:
-        return share, squares
-    bins = share.shape[0]
-    folding = sp.csr_matrix(
-        (np.ones(bins * fold), np.arange(bins * fold), np.arange(bins + 1) * fold), shape=(bins, bins * fold)
-    )
-    return (
-        _difference(share, folding @ archive),
-        _difference(squares, folding @ archive.multiply(archive)),
-    )
-
-
-def _difference(exact: sp.csr_matrix, folded: sp.csr_matrix) -> sp.csr_matrix:
-    """Return what `folded` lacks of `exact`, without what rounding left."""
-    rest = sp.csr_matrix(exact - folded)
-    rest = sp.csr_matrix(rest.multiply(abs(rest) > NEGLIGIBLE_SHARE * exact))
-    rest.eliminate_zeros()
-    return rest
-
-
-def _tensor(matrix: sp.csr_matrix, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    matrix = sp.csr_matrix(matrix)
+def _sparse(matrix: sp.csr_matrix | sp.csc_matrix) -> Sparse:
     matrix.sort_indices()
-    # 32-bit indices halve the time of a product on the CPU.
-    return sparse_csr(
-        torch.from_numpy(matrix.indptr.astype(np.int32)),
-        torch.from_numpy(matrix.indices.astype(np.int32)),
-        torch.from_numpy(matrix.data).to(dtype),
-        matrix.shape,
-    ).to(device)
+    return Sparse(
+        starts=matrix.indptr.astype(np.uint32),
+        indices=matrix.indices.astype(np.uint32),
+        shares=matrix.data.astype(np.float32),
+    )

@@ -1,32 +1,42 @@
-"""Tells the counts of a frame that may be believed from those that may not."""
+"""Tells the counts of a frame that may be believed from those that may not.
 
-from dataclasses import dataclass
+Excluded are negative counts, the two highest values of the dtype (gaps and bad pixels on wires without negative
+numbers, 2^32-1 and 2^32-2) and counts at or above the detector's limit; only the last are saturated.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.errors import FrameError
 
-_NONE = np.empty(0, dtype=np.intp)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Screened:
-    """What screening found in one frame.
+class Reading(NamedTuple):
+    """How to tell counts from other values in frames of one dtype.
 
     Parameters
     ----------
-    excluded
-        Indices of the pixels to leave out of this frame beyond the static mask, rising.
-    saturated
-        How many of them reached the count limit.
-    total_counts
-        Counts of all other pixels.
+    unsigned
+        Read as this dtype, negative numbers are the largest, and one comparison finds all bad values.
+    limit
+        Lowest value that is not believed.
+    gap
+        Lowest value that is no count at all.
     """
 
-    excluded: NDArray[np.intp]
-    saturated: int
-    total_counts: int
+    unsigned: np.dtype[np.unsignedinteger]
+    limit: np.unsignedinteger
+    gap: np.unsignedinteger
+
+
+@lru_cache(maxsize=16)
+def reading_of(dtype: np.dtype[np.integer], count_limit: int) -> Reading:
+    """Return how to read frames of an integer dtype of at most 32 bit."""
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    gap = int(np.iinfo(dtype).max) - 1
+    return Reading(unsigned=unsigned, limit=unsigned.type(min(count_limit, gap)), gap=unsigned.type(gap))
 
 
 def as_stack(frames: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.integer]:
@@ -51,69 +61,5 @@ def as_stack(frames: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.
     stack = frames.reshape(-1, shape[0] * shape[1])
     if not stack.dtype.isnative:
         stack = stack.astype(stack.dtype.newbyteorder("="))
-    return np.ascontiguousarray(stack)
-
-
-class Screen:
-    """Screens frames of one detector.
-
-    Excluded are negative counts, the two highest values of the dtype (gaps and bad pixels on wires without
-    negative numbers, 2^32-1 and 2^32-2) and counts at or above the limit; only the last are saturated.
-
-    Parameters
-    ----------
-    static_mask
-        True where pixels are never used, shape (pixels,).
-    count_limit
-        Counts at which the counter ends.
-    rows
-        Rows of a frame.
-    """
-
-    def __init__(self, static_mask: NDArray[np.bool_], *, count_limit: int, rows: int) -> None:
-        self._rows = rows
-        self._static = np.flatnonzero(static_mask)
-        self._count_limit = count_limit
-        self._bad = np.empty(static_mask.size, dtype=np.bool_)
-        self._ones = np.ones(static_mask.size // rows, dtype=np.float32)
-        self._unsigned: dict[np.dtype[np.integer], tuple[np.dtype[np.unsignedinteger], int]] = {}
-
-    def screen(self, frame: NDArray[np.integer], counts: NDArray[np.float32]) -> Screened:
-        """Write believable counts into `counts`, 0 for all others, and return what was found.
-
-        Parameters
-        ----------
-        frame
-            Shape (pixels,).
-        counts
-            To be overwritten, shape (pixels,).
-        """
-        unsigned, gap_value = self._reading(frame.dtype)
-        limit = min(self._count_limit, gap_value)
-        # Read as unsigned, negative numbers are the largest: one comparison finds all.
-        np.greater_equal(frame.view(unsigned), limit, out=self._bad)
-        np.copyto(counts, frame)
-        if self._static.size:
-            self._bad[self._static] = False
-            counts[self._static] = 0
-        if not self._bad.any():
-            return Screened(excluded=_NONE, saturated=0, total_counts=self._sum(counts))
-        excluded = np.flatnonzero(self._bad)
-        counts[excluded] = 0
-        values = frame[excluded]
-        saturated = int(np.count_nonzero((values >= limit) & (values < gap_value)))
-        return Screened(excluded=excluded, saturated=saturated, total_counts=self._sum(counts))
-
-    def _reading(self, dtype: np.dtype[np.integer]) -> tuple[np.dtype[np.unsignedinteger], int]:
-        """Return the unsigned dtype of the same size, and from where on a value of `dtype` means a gap."""
-        if dtype not in self._unsigned:
-            self._unsigned[dtype] = (np.dtype(f"u{dtype.itemsize}"), int(np.iinfo(dtype).max) - 1)
-        return self._unsigned[dtype]
-
-    def _sum(self, counts: NDArray[np.float32]) -> int:
-        """Return the exact sum; products in float32 are fastest, and exact while rows stay below 2^24."""
-        image = counts.reshape(self._rows, -1)
-        row_sums = image @ self._ones
-        if row_sums.max() >= 2**24:
-            row_sums = image.sum(axis=1, dtype=np.float64)
-        return int(row_sums.sum(dtype=np.float64))
+    # Frames cut out of a message may begin at any byte.
+    return np.require(stack, requirements=["C", "ALIGNED"])
