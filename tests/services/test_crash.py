@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 
 from phasecast.results import open_result, repair
-from support.daemon import beamline, wait_until
+from support.daemon import beamline, done_in, wait_until
 
 ROWS, COLUMNS = 10, 16
 POINTS = ROWS * COLUMNS
-
-
-def done_in(status):
-    return max((scan["ledger"]["done"] for scan in status.get("scans", [])), default=0)
 
 
 @pytest.mark.slow
@@ -26,7 +22,7 @@ def test_kill_9_in_mid_scan_loses_no_reported_point_and_the_next_daemon_goes_on(
         daemon.wait()
         reported = done_in(setup.status)
 
-        successor = setup.start_daemon("--once", "--close-after-idle-s", "20")
+        successor = setup.start_daemon("--once", "--close-after-idle-s", "5")
         assert successor.wait(90) == 0, (tmp_path / "daemon.log").read_text()
     (path,) = setup.results
     with open_result(path) as result:

@@ -28,6 +28,11 @@ def wait_until(condition, what, *, process=None, timeout_s=TIMEOUT_S):
     return value
 
 
+def done_in(status):
+    """Points done in the scan that has most."""
+    return max((scan["ledger"]["done"] for scan in status.get("scans", [])), default=0)
+
+
 @dataclass
 class Setup:
     """One simulated beamline and the daemons that listen to it."""

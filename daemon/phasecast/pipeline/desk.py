@@ -253,17 +253,24 @@ class ScanDesk:
             candidates = [uid for uid, scan in reversed(self._open.items()) if scan.fold.stop is None]
             candidates += [uid for uid in reversed(self._open) if uid not in self._series_scan.values()]
             if series not in self._armed:
-                announced = {self._series_scan[known] for known in self._armed if known in self._series_scan}
+                announced = self._announced()
                 candidates = [uid for uid in candidates if uid not in announced]
             if not candidates:
                 return None
             uid = self._series_scan[series] = candidates[0]
         return self._open.get(uid)
 
+    def _announced(self) -> set[ScanUid]:
+        return {self._series_scan[series] for series in self._armed if series in self._series_scan}
+
     def _take_series(self, message: SeriesStart | SeriesEnd, record: RawRecord) -> None:
+        scan = None
         if isinstance(message, SeriesStart):
+            # a further series may be the next scan's, armed before its start document: its first frame decides
+            announced = self._announced()
+            waits = message.series not in self._series_scan and any(uid in announced for uid in self._open)
             self._armed.add(message.series)
-        scan = self._scan_of(message.series) if isinstance(message, SeriesStart) else None
+            scan = None if waits else self._scan_of(message.series)
         if scan is not None and isinstance(message, SeriesStart):
             scan.fold.add_series(message)
         elif isinstance(message, SeriesStart):
@@ -277,6 +284,8 @@ class ScanDesk:
         ticket = ticket_of(frame)
         scan = self._scan_of(frame.series)
         if scan is not None:
+            if frame.series in self._parked:
+                self._adopt(frame.series, scan.fold.start.uid)
             scan.newest_s = max(scan.newest_s, frame.received_s)
             scan.fold.add_frame(ticket, outcome, position_um=frame.position_um, scalars=frame.scalars)
         elif frame.series not in self._armed or frame.series not in self._series_scan:
