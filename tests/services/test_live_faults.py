@@ -4,26 +4,31 @@ import pytest
 
 from phasecast.core.ledger import PointState
 from phasecast.results import open_result
-from support.daemon import beamline
+from support.daemon import LongDaemon
 
 ROWS, COLUMNS = 4, 10
 POINTS = ROWS * COLUMNS
 
 
-def run_scan(folder, *faults, counter=True, rate=25.0):
-    arguments = [word for fault in faults for word in ("--fault", fault)]
-    if not counter:
-        arguments.append("--no-counter")
-    with beamline(folder, shape=f"{ROWS}x{COLUMNS}", rate=rate, arguments=tuple(arguments)) as setup:
-        daemon = setup.start_daemon("--once", "--close-after-idle-s", "3")
-        setup.begin()
-        assert daemon.wait(90) == 0, (folder / "daemon.log").read_text()
-        return setup.results[-1]
+@pytest.fixture(scope="module")
+def run_scan(tmp_path_factory):
+    """Run scans one after another through one daemon, which must end in order."""
+    daemon = LongDaemon(tmp_path_factory.mktemp("daemon"), "--close-after-idle-s", "3")
+
+    def run(*faults, counter=True):
+        return daemon.scan(*faults, shape=f"{ROWS}x{COLUMNS}", counter=counter)
+
+    try:
+        yield run
+    finally:
+        status = daemon.end()
+    assert status == 0, daemon.log
+    assert "Traceback" not in daemon.log
 
 
 @pytest.mark.slow
-def test_a_tidy_scan_by_order_alone_is_complete_and_undoubted(tmp_path):
-    with open_result(run_scan(tmp_path, counter=False)) as result:
+def test_a_tidy_scan_by_order_alone_is_complete_and_undoubted(run_scan):
+    with open_result(run_scan(counter=False)) as result:
         assert result.ledger_sums["done"] == POINTS
         assert result.flag_sums["joined_by_order"] == POINTS
         assert result.flag_sums["position_doubtful"] == 0
@@ -31,8 +36,8 @@ def test_a_tidy_scan_by_order_alone_is_complete_and_undoubted(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["drop_triggers=13", "double_triggers=13", "pauses=13"])
-def test_triggers_that_go_wrong_are_doubted_within_a_row_when_joined_by_order(tmp_path, fault):
-    with open_result(run_scan(tmp_path, fault, counter=False)) as result:
+def test_triggers_that_go_wrong_are_doubted_within_a_row_when_joined_by_order(run_scan, fault):
+    with open_result(run_scan(fault, counter=False)) as result:
         doubtful = [int(index) for index in result.ledger["flags"].to_numpy() & 1].index(1)
         assert doubtful <= 13
         assert doubtful >= 0
@@ -41,15 +46,15 @@ def test_triggers_that_go_wrong_are_doubted_within_a_row_when_joined_by_order(tm
 
 
 @pytest.mark.slow
-def test_lead_in_frames_are_doubted_from_the_first_row(tmp_path):
-    with open_result(run_scan(tmp_path, "lead_in_rows=2", counter=False)) as result:
+def test_lead_in_frames_are_doubted_from_the_first_row(run_scan):
+    with open_result(run_scan("lead_in_rows=2", counter=False)) as result:
         assert bool(result.ledger["flags"].to_numpy()[0] & 1)
 
 
 @pytest.mark.slow
-def test_counters_in_events_keep_every_frame_in_its_place(tmp_path):
+def test_counters_in_events_keep_every_frame_in_its_place(run_scan):
     faults = ("drop_triggers=7", "double_triggers=15", "lose_frames=22", "truncated_frames=30", "wrong_shape_frames=33")
-    with open_result(run_scan(tmp_path, *faults)) as result:
+    with open_result(run_scan(*faults)) as result:
         states = [PointState(int(state)).label for state in result.ledger["state"].to_numpy()]
         assert states[7] == "lost_upstream"
         assert states[22] == "lost_upstream"
@@ -60,7 +65,7 @@ def test_counters_in_events_keep_every_frame_in_its_place(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_scan_without_its_stop_is_declared_over_and_keeps_its_points(tmp_path):
-    with open_result(run_scan(tmp_path, "no_stop=true")) as result:
+def test_a_scan_without_its_stop_is_declared_over_and_keeps_its_points(run_scan):
+    with open_result(run_scan("no_stop=true")) as result:
         assert result.ledger_sums["done"] == POINTS
         assert result.counters["exit_status"] == "fail"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from phasecast.services.status import read_status
+from support.relay import Relay
 
 TIMEOUT_S = 90.0
 
@@ -106,6 +107,55 @@ def beamline(
             yield setup
         finally:
             setup.end()
+
+
+class LongDaemon:
+    """A daemon that works off the scans of one beamline after another.
+
+    Parameters
+    ----------
+    folder
+        Where it keeps its data; each beamline gets a sub-folder.
+    arguments
+        Of the daemon.
+    """
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.relay = Relay()
+        self.setup = Setup(folder, dict(self.relay.addresses))
+        self._scans = 0
+        self.setup.start_daemon(*arguments)
+
+    def scan(self, *faults: str, shape: str, counter: bool = True, rate: float = 25.0, **slip: Any) -> Path:
+        """Run one simulated scan; return its finished result."""
+        self._scans += 1
+        folder = self.setup.folder / f"scan-{self._scans}"
+        folder.mkdir()
+        daemon, before = self.setup.processes[0], set(self.setup.results)
+        arguments = [word for fault in faults for word in ("--fault", fault)] + ([] if counter else ["--no-counter"])
+        with (
+            beamline(folder, shape=shape, rate=rate, arguments=tuple(arguments)) as simulated,
+            self.relay.attached(simulated.addresses, **slip),
+        ):
+            simulated.begin()
+
+            def finished() -> Path | None:
+                return next((path for path in self.setup.results if self._is_closed(path) and path not in before), None)
+
+            return wait_until(finished, "the finished scan", process=daemon)
+
+    def end(self) -> int:
+        """End the daemon as a user does; return its exit status."""
+        self.setup.end()
+        self.relay.close()
+        return self.setup.processes[0].returncode
+
+    @property
+    def log(self) -> str:
+        return (self.setup.folder / "daemon.log").read_text()
+
+    def _is_closed(self, path: Path) -> bool:
+        return path.with_suffix(".json").exists()
 
 
 @contextlib.contextmanager
