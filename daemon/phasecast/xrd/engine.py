@@ -33,9 +33,15 @@ class Results:
 
     def __init__(self, matrix: StackedMatrix, n: int) -> None:
         self._matrix = matrix
-        self.intensity, self.sigma, self.norm = np.empty((3, n, matrix.norm.size), dtype=np.float32)
-        self.total_counts, self.saturated, self.masked = np.empty((3, n), dtype=np.int64)
-        self.spottiness, self.spot_excess = np.full((2, n), np.nan, dtype=np.float32)
+        bins = matrix.norm.size
+        self.intensity = np.empty((n, bins), dtype=np.float32)
+        self.sigma = np.empty((n, bins), dtype=np.float32)
+        self.norm = np.empty((n, bins), dtype=np.float32)
+        self.total_counts = np.empty(n, dtype=np.int64)
+        self.saturated = np.empty(n, dtype=np.int64)
+        self.masked = np.empty(n, dtype=np.int64)
+        self.spottiness = np.full(n, np.nan, dtype=np.float32)
+        self.spot_excess = self.spottiness.copy()
 
     def patterns(self) -> Patterns:
         """Return them cut into axes."""

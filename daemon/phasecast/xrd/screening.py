@@ -62,4 +62,4 @@ def as_stack(frames: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.
     if not stack.dtype.isnative:
         stack = stack.astype(stack.dtype.newbyteorder("="))
     # Frames cut out of a message may begin at any byte.
-    return np.require(stack, requirements=["C", "ALIGNED"])
+    return stack if stack.flags.c_contiguous and stack.flags.aligned else stack.copy()
