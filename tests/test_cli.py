@@ -92,6 +92,7 @@ LIVE = ("live", "xrd", "--profile", "bl16xu", "--data-dir", "{tmp}/data")
         (("integrate", "{tmp}/a.cbf", "--profile", "bl16xu"), "a.cbf: cannot be read"),
         (("integrate", "a.cbf", "--profile", "bl16xu", "-o", "{tmp}/file/below"), "below: cannot make"),
         (("classify", "{tmp}/a.xy"), "a.xy.*No such file"),
+        (("classify", "{tmp}/table.csv"), "table.csv.*more than three columns"),
         (("classify", "{tmp}/a.cbf", "--model", "rust-9"), "rust-9.*bl16xu-rust"),
         (("check", "{tmp}/a.nxs"), "a.nxs: no such file"),
         (("live", "xrd", "--profile", "no", "--data-dir", "{tmp}/data"), "no profile 'no'"),
@@ -115,6 +116,7 @@ LIVE = ("live", "xrd", "--profile", "bl16xu", "--data-dir", "{tmp}/data")
 )
 def test_what_cannot_be_done_is_one_clear_line(phasecast, tmp_path, taken_port, words, says):
     (tmp_path / "file").touch()
+    (tmp_path / "table.csv").write_text("".join(f"{10 + i},5,6,7\n" for i in range(20)))
     ended = phasecast(*(word.format(tmp=tmp_path, port=taken_port) for word in words))
     assert ended.status == 1
     lines = (ended.out + ended.err).strip().splitlines()

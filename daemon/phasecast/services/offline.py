@@ -130,7 +130,7 @@ def _classify_file(
         else:
             intensity, sigma = _load_on_axis(path, classifier.bundle.axis, wavelength_angstrom)
             confidences = classifier.bundle.confidences(intensity, classifier.bundle.axis.tth_deg, sigma=sigma)[0]
-    except (PhasecastError, ValueError) as error:
+    except (PhasecastError, ValueError, OSError) as error:
         return FileReport(path=path, error=str(error))
     scores = {phase.id: round(float(value), 4) for phase, value in zip(classifier.classes, confidences, strict=True)}
     ranked = sorted(scores.items(), key=lambda entry: -entry[1])
@@ -152,16 +152,26 @@ def _load_on_axis(
     Without sigma the intensities are taken as counts and added up; with it they are averaged.
     """
     tth_deg, intensity = load_pattern(path)
+    if _column(path, 3) is not None:
+        raise MeasuredPatternError(
+            f"{path}: more than three columns - keep the angle, one intensity and at most its sigma"
+        )
     converted_deg = convert_axis(tth_deg, wavelength_angstrom, axis.energy_kev)
-    try:
-        _, sigma = load_pattern(path, column=2)
-    except MeasuredPatternError:
-        sigma = np.empty(0)
-    if len(sigma) != len(intensity) or np.any(sigma < 0) or not np.any(sigma > 0):
+    sigma = _column(path, 2)
+    if sigma is None:
         return rebin(converted_deg, intensity, axis), None
+    if np.any(sigma < 0) or not np.any(sigma > 0):
+        raise MeasuredPatternError(f"{path}: the third column is no sigma - remove it if the second holds counts")
     samples = rebin(converted_deg, np.ones_like(intensity), axis)
     mean = rebin(converted_deg, intensity, axis) / samples
     return mean, np.sqrt(rebin(converted_deg, sigma**2, axis)) / samples
+
+
+def _column(path: Path, column: int) -> NDArray[np.float64] | None:
+    try:
+        return load_pattern(path, column=column)[1]
+    except MeasuredPatternError:
+        return None
 
 
 def _read_and_integrate(path: Path, integrator: Integrator) -> Patterns:
