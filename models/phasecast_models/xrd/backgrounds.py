@@ -54,11 +54,17 @@ def smooth_backgrounds(
     powers = np.stack([unit, unit**2 - 1 / 3, unit**3 - 0.6 * unit])
     wander = rng.normal(0, 1, (patterns, 3)) * np.array([0.8, 0.4, 0.3])
     free_form = np.exp(wander @ powers) * mix.free_form[:, None]
-    # Glass and opal: a hump anywhere but where resin has its own.
-    centre = rng.uniform(13.0, 38.0, patterns)
-    centre = np.where(centre < 18.0, centre + 5.0, centre)
-    glass = _hump(tth, centre, rng.uniform(3.0, 9.0, patterns)) * mix.amorphous[:, None]
-    rest = air + free_form + glass
+    # Glass, peat, kerogen: one to three humps anywhere, but a first one alone not where resin has its own.
+    rest = air + free_form
+    for number in range(3):
+        centre = rng.uniform(11.0, 42.0, patterns)
+        if number == 0:
+            centre = np.where(np.abs(centre - 15.3) < 2.5, centre + 6.0, centre)
+        share = np.where(rng.random(patterns) < (1.0, 0.5, 0.3)[number], rng.uniform(0, 1, patterns), 0)
+        share = np.ones(patterns) if number == 0 else share
+        rest += _hump(tth, centre, np.exp(rng.uniform(np.log(3.0), np.log(11.0), patterns))) * (
+            share * mix.amorphous
+        ).reshape(-1, 1)
     return halo.astype(np.float32), fluorescence.astype(np.float32), rest.astype(np.float32)
 
 

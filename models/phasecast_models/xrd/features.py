@@ -14,10 +14,13 @@ from phasecast_models.xrd.axis import PatternAxis
 
 Floats = NDArray[np.float32]
 
-CHANNELS = 2
+CHANNELS = 4
 LEVELS = 5
 _BASELINE_DEG = 3.1
 _SMOOTH_DEG = 0.5
+# A line is what rises over its neighbourhood: mean of the bins within 0.15 deg, less that of both sides up to 1 deg.
+_CORE_DEG = 0.3
+_SIDE_DEG = 0.6
 
 
 class PatternError(ValueError):
@@ -70,17 +73,22 @@ def prepare(intensity: ArrayLike, sigma: ArrayLike | None, axis: PatternAxis) ->
     # One scale per pattern keeps the sums below far from the limits of floating point.
     values = values / np.maximum(values.max(axis=1, keepdims=True), 1e-300)
     window = max(3, round(_BASELINE_DEG / axis.step_deg))
-    heard = uniform_filter1d(fill_missing(raw), window, axis=1, mode="reflect")
-    level = uniform_filter1d(values, window, axis=1, mode="reflect")
-    gain = np.where(level > 1e-9, heard / np.maximum(level, 1e-9), 0)
+    # Every bin has one vote. pyFAI's poisson model gives each pixel a variance of one at least, so below one count
+    # per pixel I / sigma^2 is ten times larger on a bright line than beside it; by sums that one line lifted the
+    # counts of 3 deg around it, and lines seemed to stand on steps.
+    votes = np.isfinite(raw) & (raw > 0) & (values > 1e-9)
+    ratio = np.where(votes, raw / np.where(votes, values, 1), 0)
+    voters = uniform_filter1d(votes.astype(np.float64), window, axis=1, mode="reflect")
+    gain = uniform_filter1d(ratio, window, axis=1, mode="reflect") / np.maximum(voters, 0.5 / window)
     return Measurement(intensity=values.astype(np.float32), counts=(values * gain).astype(np.float32))
 
 
 def features(measured: Measurement, axis: PatternAxis) -> Floats:
-    """Return features, shape (n, 2 bins + 5); each row depends on its own pattern alone.
+    """Return features, shape (n, 4 bins + 5); each row depends on its own pattern alone.
 
-    Max-normalised intensity; asinh of (counts - rolling-minimum baseline) / sigma; logarithms of the mean counts
-    and of the baseline at four angles.
+    Max-normalised intensity; asinh of (counts - rolling-minimum baseline) / sigma; lines relative to the strongest
+    one and asinh of lines / sigma, both free of humps wider than 2 deg; logarithms of the mean counts and of the
+    baseline at four angles.
     """
     low = measured.intensity.min(axis=1, keepdims=True)
     span = measured.intensity.max(axis=1, keepdims=True) - low
@@ -90,7 +98,28 @@ def features(measured: Measurement, axis: PatternAxis) -> Floats:
     excess = np.arcsinh((counts - baseline) / np.sqrt(np.maximum(baseline, 0) + 1)) / np.float32(3)
     places = (np.array([0.07, 0.3, 0.6, 0.93]) * axis.bins).astype(int)
     levels = np.log1p(np.concatenate([counts.mean(axis=1, keepdims=True), baseline[:, places]], axis=1))
-    return np.concatenate([shape, excess, (levels - 5) / 4], axis=1).astype(np.float32)
+    lines, error = line_contrast(counts, axis)
+    # Noise alone must not be blown up to full height: the strongest line counts as ten sigma at least.
+    top = np.maximum(lines.max(axis=1, keepdims=True), 10 * np.median(error, axis=1, keepdims=True))
+    relative = np.clip(lines / np.maximum(top, 1e-6), -0.5, 1)
+    significance = np.arcsinh(lines / np.maximum(error, 1e-6)) / np.float32(3)
+    return np.concatenate([shape, excess, relative, significance, (levels - 5) / 4], axis=1).astype(np.float32)
+
+
+def line_contrast(counts: Floats, axis: PatternAxis) -> tuple[Floats, Floats]:
+    """Return how far each bin and its next rise over both sides, and the counting error of that, each (n, bins)."""
+    core = max(1, round(_CORE_DEG / axis.step_deg / 2) * 2 - 1)
+    side = max(1, round(_SIDE_DEG / axis.step_deg / 2) * 2)
+    padded = np.pad(counts, ((0, 0), (side + core, side + core)), mode="reflect")
+    sums = np.cumsum(padded, axis=1, dtype=np.float64)
+    sums = np.concatenate([np.zeros((len(counts), 1)), sums], axis=1)
+    start = np.arange(axis.bins) + side + core - core // 2
+    middle = sums[:, start + core] - sums[:, start]
+    left = sums[:, start] - sums[:, start - side]
+    right = sums[:, start + core + side] - sums[:, start + core]
+    height = middle / core - (left + right) / (2 * side)
+    error = np.sqrt(middle / core**2 + (left + right) / (2 * side) ** 2 + 1 / core)
+    return height.astype(np.float32), error.astype(np.float32)
 
 
 def rolling_baseline(counts: Floats, axis: PatternAxis) -> Floats:

@@ -14,6 +14,7 @@ from scipy.ndimage import uniform_filter1d
 
 from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES, PatternAxis
 from phasecast_models.xrd.backgrounds import BackgroundMix, efficiency, slab_absorption, smooth_backgrounds
+from phasecast_models.xrd.flaws import forget_bins, hot_bins, ripple, understatement
 from phasecast_models.xrd.peaks import RANDOM_MINERALS, entry_profiles, line_library
 
 Floats = NDArray[np.float32]
@@ -28,7 +29,7 @@ TEXTURE_SHARE = 0.1
 """How well the height of the other phases' peaks can be foretold, given texture and few grains."""
 
 # Places, and how often they are drawn.
-_KINDS = {"rust": 0.43, "metal": 0.23, "resin": 0.11, "bare_iron": 0.08, "foreign": 0.12, "empty": 0.03}
+_KINDS = {"rust": 0.35, "metal": 0.19, "resin": 0.09, "bare_iron": 0.07, "foreign": 0.26, "empty": 0.04}
 _OXIDES = ("magnetite", "goethite", "lepidocrocite")
 _METALS = ("ferrite", "austenite", "cementite")
 _SLOTS = (*_OXIDES, *_METALS, "other", "other")
@@ -43,8 +44,9 @@ class SimulatedPatterns:
 
     ``mean`` is expected counts per bin (n, bins), NaN where the detector does not reach; ``gain`` (n, bins) is
     counts per unit of intensity; ``blur`` (n,) is the share each bin hands to either neighbour in pixel splitting,
-    and ``ripple`` (n, bins) what splitting does to sigma on top; ``hot`` is the extra counts of hot pixels
-    (n, bins); ``labels`` is 0 or 1, (n, classes).
+    and ``ripple`` (n, bins) what splitting and understated errors do to sigma on top; ``hot`` is the extra counts
+    of hot pixels (n, bins); ``pixels`` (n,) is the number of pixels per bin where the integrator gives each a
+    variance of one at least, else 0; ``labels`` is 0 or 1, (n, classes).
     """
 
     axis: PatternAxis
@@ -53,6 +55,7 @@ class SimulatedPatterns:
     blur: Floats
     ripple: Floats
     hot: Floats
+    pixels: Floats
     labels: Floats
 
     def __len__(self) -> int:
@@ -65,7 +68,10 @@ class SimulatedPatterns:
         side = self.blur[:, None]
         centre = 1 - 2 * side
         intensity = _blurred(counts, centre, side)
-        variance = _blurred(counts, centre**2, side**2)
+        # max(x, 1) instead of x: one more for every pixel without a count.
+        pixels = np.maximum(self.pixels, 1)[:, None]
+        dark = np.where(self.pixels[:, None] > 0, pixels * np.exp(-np.where(missing, 0, self.mean) / pixels), 0)
+        variance = _blurred(counts + dark.astype(np.float32), centre**2, side**2)
         intensity[missing] = np.nan
         return intensity / self.gain, np.sqrt(variance) * self.ripple / self.gain
 
@@ -94,6 +100,7 @@ def simulate_patterns(
         blur=np.concatenate([chunk.blur for chunk in chunks]),
         ripple=np.concatenate([chunk.ripple for chunk in chunks]),
         hot=np.concatenate([chunk.hot for chunk in chunks]),
+        pixels=np.concatenate([chunk.pixels for chunk in chunks]),
         labels=np.concatenate([chunk.labels for chunk in chunks]),
     )
 
@@ -145,11 +152,13 @@ def _simulate_chunk(
     gain = np.where(has_peaks, contrast * ground / np.maximum(peaks.max(axis=1), 1e-6), 0).astype(np.float32)
     total = (peaks * gain[:, None] + halo + smooth) * detector
     exposure = np.exp(rng.uniform(np.log(total_counts[0]), np.log(total_counts[1]), n)).astype(np.float32)
-    exposure = np.where(kind == "empty", exposure * rng.choice([0, 0.01, 1], n), exposure)
+    # A closed shutter or a beam that is gone: anything from full exposure down to no count at all.
+    darkened = np.where(rng.random(n) < 0.1, 0, exposure * np.exp(rng.uniform(np.log(1e-4), 0, n)))
+    exposure = np.where(kind == "empty", darkened, exposure)
     unit = (exposure / total.sum(axis=1))[:, None].astype(np.float32)
-    hot = _hot_bins(n, axis, rng) * (total * unit).mean(axis=1, keepdims=True)
+    hot = hot_bins(n, axis, rng) * (total * unit).mean(axis=1, keepdims=True)
     mean = (total * unit).astype(np.float32)
-    _forget_bins(mean, rng)
+    forget_bins(mean, rng)
     scale = (gain[:, None] * unit * detector).astype(np.float32)
     seen = visible_sigma(profiles * scale[pattern], (peaks * scale)[pattern], mean[pattern]) > VISIBLE_SIGMA
     dark = {part: array * unit * detector for part, array in (("halo", halo), ("flat", flat))}
@@ -159,8 +168,10 @@ def _simulate_chunk(
         # Two thirds are corrected for the detector, as the integrator does; the rest are plain counts.
         gain=np.where(rng.random((n, 1)) < 0.67, detector, np.float32(1)),
         blur=np.where(rng.random(n) < 0.5, 0, rng.uniform(0, 0.25, n)).astype(np.float32),
-        ripple=_ripple(n, axis, rng),
+        ripple=ripple(n, axis, rng) / understatement(n, rng),
         hot=hot.astype(np.float32),
+        # A bin of 0.1 deg holds 300 pixels of a PILATUS 100K at 153 mm.
+        pixels=np.where(rng.random(n) < 0.4, 300 * rng.lognormal(0, 0.3, n), 0).astype(np.float32),
         labels=_labels(pattern, slot, seen, dark, mean),
     )
 
@@ -176,8 +187,9 @@ def _compositions(
     oxides = rng.choice([1, 2, 3], n, p=[0.5, 0.35, 0.15])
     rank = rng.random((n, 3)).argsort(axis=1).argsort(axis=1)
     present[:, :3] = (rank < oxides[:, None]) & rust[:, None]
-    present[:, :3] |= (rank < 1) & ((foreign & (rng.random(n) < 0.4)) | (metal & (rng.random(n) < 0.15)))[:, None]
-    present[:, 3:6] = (rng.random((n, 3)) < [0.12, 0.08, 0.08]) & (rust | foreign)[:, None]
+    present[:, :3] |= (rank < 1) & ((foreign & (rng.random(n) < 0.25)) | (metal & (rng.random(n) < 0.15)))[:, None]
+    beside = rng.random((n, 3)) * np.where(foreign, 3.0, 1.0)[:, None]
+    present[:, 3:6] = (beside < [0.12, 0.08, 0.08]) & (rust | foreign)[:, None]
     some = rng.random((n, 3)) < [0.65, 0.35, 0.35]
     some[np.arange(n), rng.choice(3, n, p=[0.5, 0.25, 0.25])] = True
     present[:, 3:6] |= some & metal[:, None]
@@ -190,7 +202,7 @@ def _compositions(
             known, made_up = members[:-RANDOM_MINERALS], members[-RANDOM_MINERALS:]
             often = np.array([_FOREIGN_IN_RUST.get(library.names[index], 1.0) for index in known])
             familiar = rng.choice(known, n, p=often / often.sum())
-            pick = np.where(rng.random(n) < 0.55, familiar, rng.choice(made_up, n))
+            pick = np.where(rng.random(n) < 0.4, familiar, rng.choice(made_up, n))
         else:
             pick = rng.choice(members, n)
         phase[:, slot] = np.where(present[:, slot], pick, -1)
@@ -212,7 +224,7 @@ def _mixes(kind: NDArray[np.str_], rng: np.random.Generator) -> BackgroundMix:
     air = np.where(iron, air * 0.5, air)
     free_form = np.where(rng.random(n) < 0.4, rng.uniform(0, 1.5, n), 0)
     free_form = np.where(resin | iron, 0, free_form)
-    amorphous = np.where(rng.random(n) < 0.15, rng.uniform(0.2, 3.0, n), 0)
+    amorphous = np.where(rng.random(n) < np.where(kind == "foreign", 0.45, 0.15), np.exp(rng.uniform(-1.6, 2.5, n)), 0)
     return BackgroundMix(
         halo=np.where(empty, 0, halo),
         fluorescence=np.where(empty, 0.02, fluorescence),
@@ -220,32 +232,6 @@ def _mixes(kind: NDArray[np.str_], rng: np.random.Generator) -> BackgroundMix:
         free_form=np.where(empty, 0, free_form),
         amorphous=np.where(resin | iron | empty, 0, amorphous),
     )
-
-
-def _hot_bins(n: int, axis: PatternAxis, rng: np.random.Generator) -> Floats:
-    """Counts of hot pixels relative to the mean bin, zero for most patterns."""
-    hot = np.zeros((n, axis.bins), np.float32)
-    for _ in range(2):
-        rows = np.flatnonzero(rng.random(n) < 0.06)
-        hot[rows, rng.integers(0, axis.bins, len(rows))] += rng.exponential(1.5, len(rows)).astype(np.float32)
-    return hot
-
-
-def _ripple(n: int, axis: PatternAxis, rng: np.random.Generator) -> Floats:
-    """Factor on sigma where bin edges and pixel rows beat against each other; 1 for half of the patterns."""
-    size = np.where(rng.random((n, 1)) < 0.5, 0, rng.uniform(0, 0.06, (n, 1)))
-    return np.asarray(np.exp(size * rng.standard_t(4, (n, axis.bins)).clip(-6, 6)), dtype=np.float32)
-
-
-def _forget_bins(mean: Floats, rng: np.random.Generator) -> None:
-    """Blank what a shorter detector, a gap or another instrument would not have measured, in place."""
-    n, bins = mean.shape
-    index = np.arange(bins)[None, :]
-    left = np.where(rng.random(n) < 0.12, rng.uniform(0, 0.65, n) ** 1.5 * bins, 0)
-    right = np.where(rng.random(n) < 0.08, rng.uniform(0, 0.3, n) * bins, 0)
-    mean[(index < left[:, None]) | (index >= bins - right[:, None])] = np.nan
-    gap = np.where(rng.random(n) < 0.04, rng.integers(0, bins, n), bins)
-    mean[(index >= gap[:, None]) & (index < (gap + rng.integers(1, 8, n))[:, None])] = np.nan
 
 
 def _labels(

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 from phasecast_models.xrd.axis import CLASSES, PatternAxis
-from phasecast_models.xrd.structures import HC_KEV_ANGSTROM, load_structures, powder_lines
+from phasecast_models.xrd.made_up import made_up_minerals, structure_lines
+from phasecast_models.xrd.structures import HC_KEV_ANGSTROM, load_structures
 
 Floats = NDArray[np.float32]
 
-RANDOM_MINERALS = 2000
-"""Number of made-up line sets that teach the class ``other`` what it has never been shown."""
+RANDOM_MINERALS = 4000
+"""Number of made-up minerals in the library."""
 
-_MARGIN_DEG = 0.8
+SMEARED_SHARE = 0.4
+"""How many foreign phases are poorly crystalline: crystallites of 2 to 20 nm, humps instead of peaks."""
+
 _LIBRARY_SEED = 20220407
 # Median number of diffracting grains and crystallite size (nm), per class; iron in steel is coarse.
 _GRAINS = {"ferrite": 2.0, "austenite": 2.0, "cementite": 6.0}
@@ -47,48 +49,21 @@ def line_library(axis: PatternAxis) -> LineLibrary:
     """Return the lines of every shipped structure and of the made-up minerals on one axis."""
     names, classes, tables = [], [], []
     for name, structure in load_structures().items():
-        lines = powder_lines(structure, axis.energy_kev, axis.tth_min_deg - _MARGIN_DEG, axis.tth_max_deg + _MARGIN_DEG)
-        keep = lines.intensity > 0.5
         names.append(name)
         classes.append(CLASSES.index(structure.phase_class))
-        tables.append((lines.tth_deg[keep], lines.intensity[keep] / 100, lines.multiplicity[keep]))
-    rng = np.random.default_rng(_LIBRARY_SEED)
-    for number in range(RANDOM_MINERALS):
-        tth, multiplicity = _random_lines(axis, rng) if number % 2 else _random_lattice(axis, rng)
-        strength = rng.exponential(1.0, len(tth))
+        tables.append(structure_lines(structure, axis))
+    for number, lines in enumerate(made_up_minerals(RANDOM_MINERALS, axis, np.random.default_rng(_LIBRARY_SEED))):
         names.append(f"made-up mineral {number}")
         classes.append(CLASSES.index("other"))
-        tables.append((tth, strength / strength.max(), multiplicity))
+        tables.append(lines)
     return LineLibrary(
         names=tuple(names),
         classes=np.array(classes),
-        start=np.cumsum([0, *(len(table[0]) for table in tables)]),
-        tth_deg=np.concatenate([table[0] for table in tables]),
-        intensity=np.concatenate([table[1] for table in tables]),
-        multiplicity=np.concatenate([table[2] for table in tables]).astype(np.float64),
+        start=np.cumsum([0, *(len(table.tth_deg) for table in tables)]),
+        tth_deg=np.concatenate([table.tth_deg for table in tables]),
+        intensity=np.concatenate([table.intensity for table in tables]),
+        multiplicity=np.concatenate([table.multiplicity for table in tables]),
     )
-
-
-def _random_lines(axis: PatternAxis, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    count = int(rng.integers(3, 16))
-    tth = rng.uniform(axis.tth_min_deg + 0.5, axis.tth_max_deg - 0.5, count)
-    return np.sort(tth), rng.choice([2, 4, 6, 8, 12], count)
-
-
-def _random_lattice(axis: PatternAxis, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Lines of a random cubic, tetragonal or orthorhombic cell, about half of them extinct."""
-    edges = rng.uniform(2.8, 10.0, 3)
-    edges = edges[[[0, 0, 0], [0, 0, 2], [0, 1, 2]][int(rng.integers(3))]]
-    index = np.stack(np.meshgrid(*[np.arange(7)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)[1:]
-    sine = np.sqrt(((index / edges) ** 2).sum(axis=1)) * HC_KEV_ANGSTROM / axis.energy_kev / 2
-    index, sine = index[sine < 1], sine[sine < 1]
-    tth = 2 * np.degrees(np.arcsin(sine))
-    keep = (tth > axis.tth_min_deg + 0.3) & (tth < axis.tth_max_deg - 0.3) & (rng.random(len(tth)) < 0.5)
-    tth, multiplicity = tth[keep], 2 ** (index[keep] > 0).sum(axis=1)
-    if not len(tth):
-        return _random_lines(axis, rng)
-    kept = rng.permutation(len(tth))[:20]
-    return tth[kept], multiplicity[kept]
 
 
 def azimuth_fraction(tth_deg: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -141,7 +116,9 @@ def entry_profiles(
         # Cumulative pseudo-Voigt at the bin edges: a bin holds what falls into it, also when it is wider
         # than the peak. Areas are scaled so that a 0.1 deg peak of height 1 fills its bin with about 1.
         cumulative = weight * (np.arctan(2 * x) / np.float32(np.pi))
-        cumulative += (1 - weight) * (erf(x * np.float32(2 * np.sqrt(np.log(2)))) / np.float32(2))
+        # erf within 4e-4 by tanh, which is ten times faster.
+        x *= np.float32(2 * np.sqrt(np.log(2)))
+        cumulative += (1 - weight) * np.tanh(x * (np.float32(1.12838) + np.float32(0.1009) * x * x)) / np.float32(2)
         profile = np.diff(cumulative, axis=1) * height[rows, None].astype(np.float32)
         out[low:high] = np.add.reduceat(profile, first[low:high] - first[low], axis=0)
     return out
@@ -176,7 +153,9 @@ def _positions_and_widths(
     size_nm = np.array([_SIZE_NM.get(name, 45.0) for name in names])
     size_nm = size_nm * np.exp(rng.normal(0, 1, entries) * np.where(foreign, 1.1, 0.55))
     microstrain = rng.lognormal(np.log(0.001), 0.7, entries)
-    instrument = rng.uniform(0.06, 0.2, patterns)[pattern][entry]
+    # The instrument has 0.1 deg; coarse slits, thick samples and unresolved K-alpha doublets widen the rest.
+    sharp, wide = rng.uniform(0.06, 0.2, patterns), np.exp(rng.uniform(np.log(0.05), np.log(0.6), patterns))
+    instrument = np.where(rng.random(patterns) < 0.7, sharp, wide)[pattern][entry]
     wavelength_nm = HC_KEV_ANGSTROM / axis.energy_kev / 10
     by_size = np.degrees(0.9 * wavelength_nm / (size_nm[entry] * np.cos(theta)))
     by_strain = np.degrees(4 * microstrain[entry] * np.tan(theta))
@@ -185,9 +164,9 @@ def _positions_and_widths(
     # Two-line ferrihydrite has no sharp line at all, nor do opal and other poorly ordered matter: without them
     # every broad hump near 28 deg passes for magnetite or goethite.
     smeared = np.array([library.names[index] == "ferrihydrite" for index in phase])
-    smeared |= foreign & (rng.random(entries) < 0.12)
-    broad = np.exp(rng.uniform(np.log(0.5), np.log(4.0), entries))
-    return tth, np.where(smeared[entry], broad[entry], fwhm)
+    smeared |= foreign & (rng.random(entries) < SMEARED_SHARE)
+    broad = np.exp(rng.uniform(np.log(0.4), np.log(5.0), entries))[entry] * rng.lognormal(0, 0.3, len(line))
+    return tth, np.where(smeared[entry], broad, fwhm)
 
 
 def _heights(

@@ -7,7 +7,8 @@ import argparse
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,13 +42,13 @@ class TrainingPlan:
     """
 
     seed: int = 1
-    epochs: int = 14
+    epochs: int = 15
     patterns_per_epoch: int = 40_000
     held_out: int = 20_000
     batch: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
-    threads: int = 2
+    threads: int = 1
 
 
 def train(output: Path, plan: TrainingPlan, *, name: str = "bl16xu-rust", progress: Progress = logger.info) -> Bundle:
@@ -127,14 +128,11 @@ def _fit(plan: TrainingPlan, axis: PatternAxis, progress: Progress) -> tuple[Pat
     steps = plan.epochs * (plan.patterns_per_epoch // plan.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.learning_rate, total_steps=steps)
     digest = ""
-    for epoch in range(plan.epochs):
-        seed = plan.seed * 10_000 + epoch
-        simulated = simulate_patterns(plan.patterns_per_epoch, seed=seed, axis=axis)
-        inputs = torch.from_numpy(_inputs(simulated, seed))
-        targets = torch.from_numpy(simulated.labels)
+    network.train()
+    for epoch, (values, labels) in enumerate(_epochs(plan, axis)):
+        inputs, targets = torch.from_numpy(values), torch.from_numpy(labels)
         if epoch == 0:
-            digest = hashlib.sha256(inputs.numpy().tobytes() + simulated.labels.tobytes()).hexdigest()
-        network.train()
+            digest = hashlib.sha256(values.tobytes() + labels.tobytes()).hexdigest()
         total = 0.0
         order = torch.randperm(len(inputs))
         for start in range(0, len(inputs) - plan.batch + 1, plan.batch):
@@ -151,6 +149,23 @@ def _fit(plan: TrainingPlan, axis: PatternAxis, progress: Progress) -> tuple[Pat
         progress(f"epoch {epoch + 1}/{plan.epochs}: loss {total / (len(inputs) // plan.batch) / 2:.4f}")
     network.eval()
     return network, digest
+
+
+def _epochs(plan: TrainingPlan, axis: PatternAxis) -> Iterator[tuple[Floats, Floats]]:
+    """Features and labels of every epoch; the next is simulated while the network learns from this one."""
+
+    def simulate(epoch: int) -> tuple[Floats, Floats]:
+        seed = plan.seed * 10_000 + epoch
+        simulated = simulate_patterns(plan.patterns_per_epoch, seed=seed, axis=axis)
+        return _inputs(simulated, seed), simulated.labels
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(simulate, 0)
+        for epoch in range(plan.epochs):
+            ready = coming.result()
+            if epoch + 1 < plan.epochs:
+                coming = pool.submit(simulate, epoch + 1)
+            yield ready
 
 
 def _held_out(network: PatternNetwork, plan: TrainingPlan, axis: PatternAxis, *, seed: int) -> tuple[Floats, Floats]:

@@ -69,7 +69,7 @@ def test_independent_simulation(
     assert isinstance(metrics["macro_f1"], float)
     assert isinstance(metrics["ece"], float)
     assert isinstance(metrics["f1"], dict)
-    assert metrics["macro_f1"] >= 0.85, metrics
+    assert metrics["macro_f1"] >= 0.86, metrics
     assert min(metrics["f1"][CLASSES[index]] for index in OXIDES) >= 0.9, metrics
     assert metrics["ece"] <= 0.02, metrics
 
@@ -114,10 +114,19 @@ def test_without_sigma_counts_are_meant(bundle: Bundle) -> None:
     assert bundle.confidences(counts, TTH) == pytest.approx(bundle.confidences(counts, TTH, np.sqrt(counts)), abs=1e-5)
 
 
-@pytest.mark.parametrize("level", [0.3, 3.0, 30.0, 300.0, 30_000.0])
+@pytest.mark.parametrize("level", [0.02, 0.1, 0.3, 3.0, 30.0, 300.0, 30_000.0])
 def test_noise_is_no_oxide(bundle: Bundle, level: float) -> None:
     counts = np.random.default_rng(1).poisson(level, (300, 300))
-    assert bundle.confidences(counts, TTH)[:, OXIDES].max() < 0.5
+    assert bundle.confidences(counts, TTH)[:, :6].max() < 0.5
+
+
+def test_too_few_counts_are_as_good_as_none(bundle: Bundle) -> None:
+    few = lines_on(0.05, {"goethite": 30}, bundle)
+    few *= 90 / few.sum()
+    nothing = bundle.confidences(np.zeros(300), TTH)
+    assert np.array_equal(bundle.confidences(few, TTH), nothing)
+    enough = bundle.confidences(few * 20, TTH)[0]
+    assert enough.argmax() == CLASSES.index("goethite")
 
 
 def test_an_empty_pattern_claims_nothing_crystalline(bundle: Bundle) -> None:
@@ -189,7 +198,7 @@ def test_a_flipped_byte_is_found(tmp_path: Path) -> None:
     [
         ("schema_version = 1", "schema_version = 99", "schema_version is 99"),
         ("bins = 300", "bins = 200", "does not describe its weights"),
-        ('features = "shape-significance-v1"', 'features = "magic"', "magic"),
+        ('features = "shape-significance-lines-v2"', 'features = "magic"', "magic"),
         ("[axis]", "[axle]", "does not describe"),
         ("block = 64", "block = 0", "block must be positive"),
         ('name = "', "name = ", "not a readable bundle"),

@@ -17,6 +17,7 @@ from phasecast_models.xrd.measured import (
 
 ROCKJOCK = "rockjock_Fe_and_others_CuKa.csv"
 NIST = "E211110-AAC-001_{}-000_exported.csv"
+SOLID = CLASSES[:6]
 # What must come out on top among the oxide and iron classes.
 REQUIRED = {
     "MAGNETITE": {"magnetite"},
@@ -27,6 +28,12 @@ REQUIRED = {
     "NIST 012": {"austenite"},
     "NIST 014": {"ferrite", "austenite"},
 }
+# What else may be claimed: maghemite is the same spinel within a bin, and 316L (NIST 012) shows the bcc 110 line of
+# deformation martensite at a tenth of its fcc 111.
+ALLOWED = REQUIRED | {"MAGHEMITE": {"magnetite"}, "NIST 012": {"ferrite", "austenite"}}
+CONFIDENT = 0.8
+# Corundum's 113 line lies on austenite 111, jarosite has lines on three of goethite's: 0.81 both.
+MOST_CONFIDENT_ERRORS = 2
 
 
 def test_copper_angles_become_ten_kev_angles() -> None:
@@ -69,11 +76,14 @@ def test_unusable_files_are_named(tmp_path: Path, text: str, message: str) -> No
         load_pattern(path)
 
 
-def test_real_patterns_get_their_class(measured_data: Path) -> None:
+@pytest.fixture(scope="module")
+def said(measured_data: Path) -> dict[str, dict[str, float]]:
+    """Confidence per real pattern and class; the whole table is printed."""
     bundle = load_bundle("bl16xu-rust")
     folder = measured_data / "xrd_patterns"
     with (folder / ROCKJOCK).open() as file:
         names = file.readline().strip().split(",")
+    # The BACK_ columns are mathematical backgrounds, one of them negative.
     patterns = {
         name: load_pattern(folder / ROCKJOCK, column=column)
         for column, name in enumerate(names)
@@ -81,21 +91,60 @@ def test_real_patterns_get_their_class(measured_data: Path) -> None:
     }
     for number in ("005", "008", "012", "014"):
         patterns[f"NIST {number}"] = load_pattern(folder / NIST.format(number))
-    rows = []
-    for tth_deg, counts in patterns.values():
-        rows.append(rebin(convert_axis(tth_deg, CU_K_ALPHA_ANGSTROM, bundle.axis.energy_kev), counts, bundle.axis))
+    rows = [
+        rebin(convert_axis(tth_deg, CU_K_ALPHA_ANGSTROM, bundle.axis.energy_kev), counts, bundle.axis)
+        for tth_deg, counts in patterns.values()
+    ]
     confidences = bundle.confidences(np.array(rows), bundle.axis.tth_deg)
-    table = [f"{'':<26}" + " ".join(f"{name[:7]:>7}" for name in bundle.classes)]
+    print()  # noqa: T201
+    print(f"{'':<26}" + " ".join(f"{name[:7]:>7}" for name in bundle.classes))  # noqa: T201
     for name, row in zip(patterns, confidences, strict=True):
-        table.append(f"{name:<26}" + " ".join(f"{value:7.2f}" for value in row))
-    report = "\n".join(table)
-    print(report)  # noqa: T201
-    solid = [name for name in CLASSES if name not in ("resin", "peakless_iron", "other")]
-    for name, expected in REQUIRED.items():
-        row = confidences[list(patterns).index(name)]
-        said = dict(zip(bundle.classes, row, strict=True))
-        ranked = sorted(solid, key=said.__getitem__, reverse=True)
-        assert set(ranked[: len(expected)]) == expected, f"{name}: {ranked[:2]}\n{report}"
-        assert all(said[class_id] > 0.8 for class_id in expected), f"{name}\n{report}"
-    for foreign in ("HEMATITE", "SIDERITE", "CALCITE", "QUARTZ", "HALITE"):
-        assert confidences[list(patterns).index(foreign)].argmax() == CLASSES.index("other"), f"{foreign}\n{report}"
+        print(f"{name:<26}" + " ".join(f"{value:7.2f}" for value in row))  # noqa: T201
+    return {
+        name: dict(zip(bundle.classes, map(float, row), strict=True))
+        for name, row in zip(patterns, confidences, strict=True)
+    }
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_real_patterns_get_their_class(said: dict[str, dict[str, float]], name: str) -> None:
+    expected = REQUIRED[name]
+    ranked = sorted(SOLID, key=said[name].__getitem__, reverse=True)
+    assert set(ranked[: len(expected)]) == expected
+    assert min(said[name][class_id] for class_id in expected) > 0.8
+
+
+@pytest.mark.parametrize(
+    "name", ["HEMATITE", "HEMATITE_FINE", "SIDERITE", "CALCITE", "QUARTZ", "HALITE", "CORUNDUM", "JAROSITE", "NIST 005"]
+)
+def test_real_foreign_minerals_are_other(said: dict[str, dict[str, float]], name: str) -> None:
+    assert max(said[name], key=said[name].__getitem__) == "other"
+
+
+def test_confident_errors_on_real_patterns_are_rare(said: dict[str, dict[str, float]]) -> None:
+    wrong = {
+        (name, class_id): round(row[class_id], 2)
+        for name, row in said.items()
+        for class_id in SOLID
+        if class_id not in ALLOWED.get(name, set()) and row[class_id] > CONFIDENT
+    }
+    assert len(wrong) <= MOST_CONFIDENT_ERRORS, wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("PEAT", 0.5),
+        ("ORGANIC_MATTER", 0.5),
+        ("HUMIC_ACID", 0.5),
+        ("FULVIC_ACID", 0.5),
+        ("FERRIHYDRITE", 0.5),
+        ("FERRIHYDRITE_HUMBUG_CREEK", 0.5),
+        # Humps with a peak where maghemite has its strongest: even odds, no certainty.
+        ("KEROGEN_TYPE_II", 0.65),
+        ("OPAL", 0.65),
+        ("OBSIDIAN", 0.8),
+    ],
+)
+def test_real_humps_are_taken_for_no_oxide(said: dict[str, dict[str, float]], name: str, most: float) -> None:
+    assert max(said[name][class_id] for class_id in SOLID[:3]) < most, said[name]

@@ -30,9 +30,16 @@ def test_noise_is_poisson_and_sigma_says_so() -> None:
     draws = [simulated.draw(rng) for _ in range(200)]
     spread = np.std([intensity for intensity, _ in draws], axis=0)
     sigma = np.mean([sigma for _, sigma in draws], axis=0)
-    usable = np.isfinite(spread) & (simulated.mean > 20)
+    honest = (np.median(simulated.ripple, axis=1) > 0.9) & (simulated.pixels == 0)
+    floored = (np.median(simulated.ripple, axis=1) > 0.9) & (simulated.pixels > 0)
+    assert min(honest.sum(), floored.sum()) > 80
+    bright = np.isfinite(spread) & (simulated.mean > 20)
+    usable = bright & honest[:, None]
     # Pixel splitting lowers sigma of a bin by up to 40 %; the stated sigma must follow.
     assert np.median(spread[usable] / sigma[usable]) == pytest.approx(1, abs=0.02)
+    # Where every pixel has a variance of one at least, sigma can only be too large.
+    dim = floored[:, None] & bright & (simulated.mean < 200)
+    assert np.median(spread[dim] / sigma[dim]) < 0.85
 
 
 def test_nothing_is_labelled_that_cannot_be_seen() -> None:
