@@ -1,12 +1,15 @@
 """Opens result files in whichever state their writer left them."""
 
+import struct
 from pathlib import Path
 
 import h5py
 
 from phasecast.core.errors import ResultFileError
 
+_SUPERBLOCK = struct.Struct("<8s4B4Q")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_WRITTEN_FOR_READERS = 4
 
 
 def open_for_reading(path: Path) -> tuple[h5py.File, bool]:
@@ -19,30 +22,46 @@ def open_for_reading(path: Path) -> tuple[h5py.File, bool]:
     """
     if not path.is_file():
         raise ResultFileError("no such file", where=str(path), remedy="check the name")
+    # Asked of the file, not tried out: a process that reads a growing file gets a second handle on it also without
+    # asking for SWMR, and that one never sees anything new.
+    grows = was_left_growing(path) and missing_bytes(path) == 0
+    modes = {"swmr": True, "libver": "latest"} if grows else {}
     try:
         # Without locks: a reader must never be the reason for which a writer fails.
-        return h5py.File(path, "r", locking=False), True
-    except (OSError, RuntimeError) as refused:
-        if _is_cut_short(path):
-            raise ResultFileError(
-                f"not readable as HDF5: {refused}", where=str(path), remedy="restore it, or replay its capture"
-            ) from refused
-        try:
-            return h5py.File(path, "r", swmr=True, libver="latest", locking=False), False
-        except (OSError, RuntimeError) as error:
-            raise ResultFileError(
-                f"not readable as HDF5: {refused}", where=str(path), remedy="restore it, or replay its capture"
-            ) from error
+        return h5py.File(path, "r", locking=False, **modes), not grows
+    except (OSError, RuntimeError) as error:
+        raise ResultFileError(
+            f"not readable as HDF5: {error}", where=str(path), remedy="restore it, or replay its capture"
+        ) from error
 
 
-def _is_cut_short(path: Path) -> bool:
-    """Whether the file is shorter than it says; HDF5 waits for ever for the rest of a file that may grow.
+def was_left_growing(path: Path) -> bool:
+    """Whether a writer lets readers in, or let them in when it was killed; False for what is not HDF5."""
+    flags, _ = _superblock(path)
+    return bool(flags & _WRITTEN_FOR_READERS)
 
-    Read from the superblock of version 2 or 3 (HDF5 file format specification, II.A): consistency flags in
-    byte 11, which are zero where no writer is at work, and the address of the end in bytes 28 to 35.
+
+def missing_bytes(path: Path) -> int:
+    """Bytes that a file says it has and has not: it was cut off by a copy, or its disk was full.
+
+    HDF5 waits without end for what lies beyond the end of a file that is opened as a growing one
+    (2.0 doubles its pause 100 times), so that such a file must never be opened so.
     """
-    with path.open("rb") as file:
-        head = file.read(48)
-    if len(head) < 48 or head[:8] != _SIGNATURE or head[8] not in (2, 3):
-        return False
-    return head[11] == 0 or path.stat().st_size < int.from_bytes(head[28:36], "little")
+    _, end = _superblock(path)
+    return max(end - path.stat().st_size, 0)
+
+
+def _superblock(path: Path) -> tuple[int, int]:
+    """Return consistency flags and end of file as a version 3 superblock states them; zeros for anything else.
+
+    HDF5 File Format Specification 3.0, section II.A.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_SUPERBLOCK.size)
+    except OSError:
+        return 0, 0
+    if len(head) < _SUPERBLOCK.size:
+        return 0, 0
+    signature, version, _, _, flags, _, _, end, _ = _SUPERBLOCK.unpack(head)
+    return (flags, end) if signature == _SIGNATURE and version == 3 else (0, 0)

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shutil
+from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
@@ -11,12 +13,15 @@ from numpy.typing import NDArray
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointState
 from phasecast.results import layout
-from phasecast.results.access import open_for_reading
+from phasecast.results.access import missing_bytes, open_for_reading, was_left_growing
 from phasecast.results.lock import WriterLock, is_being_written
 
 logger = logging.getLogger(__name__)
 
 _BLOCK_ROWS = 4096
+
+_PATIENCE_S = 15.0
+_BYTES_PER_S = 20e6
 
 __all__ = ["is_being_written", "repair"]
 
@@ -52,12 +57,10 @@ def repair(path: str | os.PathLike[str]) -> Path:
     lock = WriterLock(path)
     copy = path.with_name(f".{path.name}.repaired")
     try:
-        source, _ = open_for_reading(path)
-        with source, h5py.File(copy, "w", libver=("v110", "v110")) as target:
-            target.attrs.update(source.attrs)
-            source.copy(layout.ENTRY, target, name=layout.ENTRY)
-            undone = _undo_uncommitted(target)
-            target.flush()
+        if missing_bytes(path):
+            _copy_padded(path, copy)
+        else:
+            _copy_committed(path, copy)
         with copy.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(copy, path)
@@ -68,7 +71,7 @@ def repair(path: str | os.PathLike[str]) -> Path:
         ) from error
     finally:
         lock.release()
-    logger.warning("repaired %s; %d rows of an unfinished page were taken back", path, undone)
+    logger.warning("repaired %s", path)
     return path
 
 
@@ -80,9 +83,75 @@ def is_crashed(path: Path) -> bool:
     ResultFileError
         If it cannot be read at all.
     """
+    if was_left_growing(path):
+        return True
     file, closed = open_for_reading(path)
     file.close()
     return not closed
+
+
+def _copy_committed(source_path: Path, copy: Path, present_bytes: int | None = None) -> None:
+    """Copy what was committed; with `present_bytes`, only if all of it lies before that place in the file."""
+    source, _ = open_for_reading(source_path)
+    with source, h5py.File(copy, "w", libver=("v110", "v110")) as target:
+        if present_bytes is not None:
+            _require_committed(source, present_bytes)
+        target.attrs.update(source.attrs)
+        source.copy(layout.ENTRY, target, name=layout.ENTRY)
+        undone = _undo_uncommitted(target)
+        target.flush()
+    logger.info("%d rows of an unfinished page were taken back", undone)
+
+
+def _copy_padded(path: Path, copy: Path) -> None:
+    """Copy what was committed to a file that a full disk left shorter than it says.
+
+    It is read from a copy padded to its length, in a process that is killed if it waits for what is not there.
+
+    Raises
+    ------
+    ValueError
+        If committed rows lie in the part that is missing: it was cut off by something else than a full disk.
+    """
+    padded = path.with_name(f".{path.name}.padded")
+    present = path.stat().st_size
+    try:
+        shutil.copyfile(path, padded)
+        os.truncate(padded, present + missing_bytes(path))
+        process = get_context("spawn").Process(target=_copy_committed, args=(padded, copy, present))
+        process.start()
+        process.join(_PATIENCE_S + present / _BYTES_PER_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        if process.exitcode != 0:
+            raise ValueError("it was cut off within what had been committed")
+    finally:
+        padded.unlink(missing_ok=True)
+
+
+def _require_committed(file: h5py.File, present_bytes: int) -> None:
+    commits = file[layout.COMMIT]
+    last = commits[-1] if len(commits) else np.zeros(1, layout.COMMIT_DTYPE)[0]
+    # rows a commit speaks of, tables by their own length, and everything else in whole
+    rows = int(np.count_nonzero(file[layout.CHANGED_IN][:] <= int(last["sequence"])))
+    committed = np.flatnonzero(file[layout.CHANGED_IN][:rows] > 0) if rows else np.empty(0, np.int64)
+    last_row = int(committed[-1]) if committed.size else -1
+
+    def check(name: str, item: object) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.chunks is None:
+            offset = item.id.get_offset()
+            if offset is not None and offset + item.id.get_storage_size() > present_bytes:
+                raise ValueError(f"{name} is cut off")
+            return
+        for index in range(item.id.get_num_chunks()):
+            chunk = item.id.get_chunk_info(index)
+            if chunk.byte_offset + chunk.size > present_bytes and chunk.chunk_offset[0] <= last_row:
+                raise ValueError(f"{name} is cut off within rows that were committed")
+
+    file.visititems(check)
 
 
 def _undo_uncommitted(file: h5py.File) -> int:
