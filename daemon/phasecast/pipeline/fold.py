@@ -160,7 +160,7 @@ class ScanFold:
         self._waiting[point.index] = point
         self.ledger.set_state(point.index, PointState.RECEIVED, "waits for its frame")
         self._place(point.index, point.position, point.scalars, point.time_s)
-        if (not point.frame_keys and not self.rules.join.use_keys) or not point.frame_keys:
+        if not (point.frame_keys and self.rules.join.use_keys):
             self._by_order = self.rules.join.align == "order"
         self._compare_announcements()
         self._apply(self._joiner.add_point(point))

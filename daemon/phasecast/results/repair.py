@@ -133,9 +133,8 @@ def _copy_padded(path: Path, copy: Path) -> None:
 def _require_committed(file: h5py.File, present_bytes: int) -> None:
     commits = file[layout.COMMIT]
     last = commits[-1] if len(commits) else np.zeros(1, layout.COMMIT_DTYPE)[0]
-    # rows a commit speaks of, tables by their own length, and everything else in whole
-    rows = int(np.count_nonzero(file[layout.CHANGED_IN][:] <= int(last["sequence"])))
-    committed = np.flatnonzero(file[layout.CHANGED_IN][:rows] > 0) if rows else np.empty(0, np.int64)
+    changed_in = file[layout.CHANGED_IN][:]
+    committed = np.flatnonzero((changed_in > 0) & (changed_in <= int(last["sequence"])))
     last_row = int(committed[-1]) if committed.size else -1
 
     def check(name: str, item: object) -> None:

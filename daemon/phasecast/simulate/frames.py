@@ -10,7 +10,8 @@ from phasecast.simulate.materials import COARSE_IRON, INDEX, IRON_METAL, MATERIA
 from phasecast.simulate.optics import COUNT_LIMIT, SHAPE, pixel_maps, slab_absorption
 from phasecast.simulate.rings import VARIANTS, Images, make_images, material_of_class
 from phasecast.simulate.sample import Sample, rust_sample
-from phasecast.simulate.truth import CLASSES, Truth, analyst_labels
+from phasecast.simulate.truth import Truth, analyst_labels
+from phasecast_models.xrd.axis import CLASSES
 
 FloatArray = NDArray[np.float64]
 Counts = NDArray[np.int32]

@@ -9,17 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-CLASSES: tuple[str, ...] = (
-    "magnetite",
-    "goethite",
-    "lepidocrocite",
-    "ferrite",
-    "austenite",
-    "cementite",
-    "resin",
-    "peakless_iron",
-    "other",
-)
+from phasecast_models.xrd.axis import CLASSES
+
 DETECTION_SIGMA = 4.0
 TRUTH_FORMAT = "phasecast-truth-1"
 
