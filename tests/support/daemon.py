@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from phasecast.services.status import read_status
+from phasecast.records.status import read_status
 from support.relay import Relay
 
 TIMEOUT_S = 90.0

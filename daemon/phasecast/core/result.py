@@ -50,6 +50,8 @@ class PhaseClass:
     reference_lines
         (2theta in deg, intensity relative to 100) of the strongest lines at the profile's energy.
         Empty for classes without lines.
+    role
+        Part of the sample it belongs to: ``steel``, ``rust``, ``outside``, or empty if it tells nothing of that.
     """
 
     id: str
@@ -58,6 +60,7 @@ class PhaseClass:
     formula: str
     colour: str
     reference_lines: tuple[tuple[float, float], ...] = ()
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

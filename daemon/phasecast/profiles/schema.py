@@ -1,7 +1,7 @@
 """The profile of an instrument: everything phasecast must be told about it, in one TOML file."""
 
 import json
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,11 @@ class PhaseClass(ProfilePart):
     name_ja: str = Field(min_length=1, description="Name for people, Japanese.")
     formula: str = Field(default="", description="Chemical formula; empty where there is none.")
     colour: str = Field(pattern=r"^#[0-9A-Fa-f]{6}$", description="Colour on maps as #RRGGBB.")
+    role: Literal["", "steel", "rust", "outside"] = Field(
+        default="",
+        description="Part of the sample that the class belongs to; steel, rust and outside are proposed from it, "
+        "and with them the steel surface. Empty: it tells nothing of the part.",
+    )
 
 
 class Profile(ProfilePart):

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
+from phasecast.records.status import read_status
 from phasecast.results import open_result
 from phasecast.results.layout import COMMIT
-from phasecast.services.data_directory import DataDirectory
 from phasecast.services.process_usage import memory_mb, seconds_of_cpu
 from phasecast.services.processes import POLL_S, Child, available_cores, is_connected, spawn, wait_for
-from phasecast.services.status import read_status
 
 _ROW_POINTS = 1000
 _TAKEN = ("done", "rejected", "superseded")

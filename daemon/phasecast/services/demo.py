@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
 from phasecast.core.ledger import PointState
+from phasecast.records.status import read_status
 from phasecast.results import open_result
-from phasecast.services.data_directory import DataDirectory
 from phasecast.services.end_of_scan import picture_path
 from phasecast.services.processes import POLL_S, Child, is_connected, spawn, wait_for
-from phasecast.services.status import read_status
 from phasecast.services.truth import compare_with_truth, mean_oxide_f1
 
 

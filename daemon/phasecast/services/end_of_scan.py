@@ -23,9 +23,9 @@ def summary_path(result: Path) -> Path:
 
 def finish_scan(result: Path) -> None:
     """Draw the map and write the summary of a closed result file."""
+    from phasecast.report.map_png import draw_map
+    from phasecast.report.summary import write_summary
     from phasecast.results import open_result
-    from phasecast.sinks.map_png import draw_map
-    from phasecast.sinks.summary import write_summary
 
     with open_result(result) as opened:
         draw_map(opened, picture_path(result))

@@ -9,18 +9,18 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Receiver
 from phasecast.pipeline.desk import DeskRules, ScanDesk
 from phasecast.pipeline.runner import Runner
 from phasecast.profiles import load_profile
-from phasecast.services.data_directory import DataDirectory
+from phasecast.records.status import StatusFile
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.placing import fold_rules, source_options
 from phasecast.services.process_usage import peak_memory_mb
-from phasecast.services.status import StatusFile
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
 from phasecast.sources.uri import make_decoder, open_source

@@ -1,1 +1,1 @@
-"""Where results go: the NeXus file, the picture of the map, the summary."""
+"""Where results go while a scan runs: the NeXus file."""

@@ -62,6 +62,7 @@ class Classifier:
                 formula=phase.formula,
                 colour=phase.colour,
                 reference_lines=tuple(bundle.reference_lines.get(phase.id, ())),
+                role=phase.role,
             )
             for phase in profile.classes
         )

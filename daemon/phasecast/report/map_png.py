@@ -12,13 +12,14 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
 
 from phasecast.core.result import PhaseClass
+from phasecast.results.composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR, composite
 from phasecast.results.grid import Floats
 from phasecast.results.layout import THRESHOLD, TOTAL_COLUMN
 from phasecast.results.reader import Result
-from phasecast.sinks.map_composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR, composite
-from phasecast.sinks.map_scene import Scene, scene_of, squares_of
+from phasecast.results.scene import Scene, scene_of
 
 _NO_VALUE = "#F4F4F4"
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -73,7 +74,7 @@ def _draw_composite(figure: SubFigure, scene: Scene, result: Result) -> None:
         figure.colorbar(image, ax=axes, label="total intensity (counts)", shrink=0.8)
         title = "total intensity"
     elif scene.placement is not None:
-        picture = composite(scene.placement, scene.present, scene.state, colours)
+        picture = composite(scene.placement, scene.present(), scene.state, colours)
         axes.imshow(picture, origin="lower", extent=scene.extent, interpolation="antialiased", aspect="equal")
         if max(scene.placement.x_um.size, scene.placement.y_um.size) > _FINE_CELLS:
             _mark_missing(axes, scene)
@@ -92,7 +93,7 @@ def _draw_composite(figure: SubFigure, scene: Scene, result: Result) -> None:
 
 def _scatter_composite(axes: Axes, scene: Scene, colours: Sequence[str]) -> None:
     for point in np.flatnonzero(scene.done & np.isfinite(scene.x_um) & np.isfinite(scene.y_um)):
-        classes = np.flatnonzero(scene.present[point])
+        classes = np.flatnonzero(scene.present()[point])
         corner = (scene.x_um[point] - scene.width_um / 2, scene.y_um[point] - scene.height_um / 2)
         for k, index in enumerate(classes):
             width = scene.width_um / len(classes)
@@ -179,11 +180,11 @@ def _dress(axes: Axes, scene: Scene, *, small: bool = False) -> None:
 
 
 def _legend(scene: Scene) -> Iterator[Patch | Line2D]:
-    counts = scene.present[scene.done].sum(axis=0)
+    counts = scene.present()[scene.done].sum(axis=0)
     for phase, count in zip(scene.classes, counts, strict=True):
         yield Patch(facecolor=phase.colour, edgecolor="#666666", linewidth=0.5, label=f"{_label(phase)}: {count}")
     if scene.classes:
-        unsure = int(np.count_nonzero(scene.done & ~scene.present.any(axis=1)))
+        unsure = int(np.count_nonzero(scene.done & ~scene.present().any(axis=1)))
         yield Patch(facecolor="white", edgecolor=UNSURE_COLOUR, linewidth=2, label=f"no class ≥ {THRESHOLD}: {unsure}")
     for state, colour in MISSING_COLOURS.items():
         count = int(np.count_nonzero(scene.state == state))
@@ -241,3 +242,13 @@ def _footer(result: Result) -> str:
 
 def _has_column(result: Result, name: str) -> bool:
     return any(column.name == name for column in result.header.columns)
+
+
+def squares_of(scene: Scene, chosen: NDArray[np.bool_]) -> Iterator[Rectangle]:
+    """Yield the square of each chosen point."""
+    for point in np.flatnonzero(chosen):
+        x, y = scene.x_um[point], scene.y_um[point]
+        if scene.placement is not None:
+            x = scene.placement.x_um[scene.placement.columns[point]]
+            y = scene.placement.y_um[scene.placement.rows[point]]
+        yield Rectangle((x - scene.width_um / 2, y - scene.height_um / 2), scene.width_um, scene.height_um)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from phasecast.core.ledger import PointState
@@ -26,6 +25,12 @@ _STRIPES = 70
 """Most stripes across a map: finer ones blend on paper into a colour that means another class."""
 
 Pixels = NDArray[np.float32]
+
+
+def rgb_of(colour: str) -> tuple[float, float, float]:
+    """Return ``#rrggbb`` as red, green and blue in [0, 1]."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red / 255, green / 255, blue / 255
 
 
 def sub_pixels(rows: int, columns: int) -> int:
@@ -69,7 +74,7 @@ def composite(
         if not classes.any():
             _fill(picture, mixture_of_cell == code, _frame(side), side)
             continue
-        shades = np.array([to_rgb(colours[int(k)]) for k in np.flatnonzero(classes)], dtype=np.float32)
+        shades = np.array([rgb_of(colours[int(k)]) for k in np.flatnonzero(classes)], dtype=np.float32)
         pixels = np.repeat(np.repeat(mixture_of_cell == code, side, axis=0), side, axis=1)
         picture[pixels] = shades[diagonal[pixels] * len(shades) // period]
     for missing, colour in MISSING_COLOURS.items():
@@ -88,7 +93,7 @@ def _frame(side: int) -> Pixels:
     width = max(side // 8, 1)
     edge = np.ones((side, side), dtype=bool)
     edge[width:-width, width:-width] = False
-    tile[edge] = to_rgb(UNSURE_COLOUR)
+    tile[edge] = rgb_of(UNSURE_COLOUR)
     return tile
 
 
@@ -96,12 +101,12 @@ def _cross(colour: str, side: int) -> Pixels:
     tile = np.ones((side, side, 3), dtype=np.float32)
     i, j = np.indices((side, side))
     width = max(side // 10, 0)
-    tile[(np.abs(i - j) <= width) | (np.abs(i + j - side + 1) <= width)] = to_rgb(colour)
+    tile[(np.abs(i - j) <= width) | (np.abs(i + j - side + 1) <= width)] = rgb_of(colour)
     return tile
 
 
 def _dot(colour: str, side: int) -> Pixels:
     tile = np.ones((side, side, 3), dtype=np.float32)
     i, j = np.indices((side, side)) - (side - 1) / 2
-    tile[i**2 + j**2 <= (side / 6) ** 2] = to_rgb(colour)
+    tile[i**2 + j**2 <= (side / 6) ** 2] = rgb_of(colour)
     return tile

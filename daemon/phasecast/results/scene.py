@@ -1,11 +1,10 @@
 """What the picture of a result shows, before anything is drawn."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -58,10 +57,9 @@ class Scene:
         """Points with something to show."""
         return np.asarray(self.state == PointState.DONE)
 
-    @property
-    def present(self) -> NDArray[np.bool_]:
+    def present(self, threshold: float = THRESHOLD) -> NDArray[np.bool_]:
         """Classes at or above the threshold, (n, classes)."""
-        return np.asarray(np.nan_to_num(self.confidence) >= THRESHOLD)
+        return np.asarray(np.nan_to_num(self.confidence) >= threshold)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -126,13 +124,3 @@ def _spacing(x: Floats, y: Floats) -> float:
         return 1.0
     distance, _ = cKDTree(places).query(places, k=2)
     return float(np.median(distance[:, 1])) * 0.9
-
-
-def squares_of(scene: Scene, chosen: NDArray[np.bool_]) -> Iterator[Rectangle]:
-    """Yield the square of each chosen point."""
-    for point in np.flatnonzero(chosen):
-        x, y = scene.x_um[point], scene.y_um[point]
-        if scene.placement is not None:
-            x = scene.placement.x_um[scene.placement.columns[point]]
-            y = scene.placement.y_um[scene.placement.rows[point]]
-        yield Rectangle((x - scene.width_um / 2, y - scene.height_um / 2), scene.width_um, scene.height_um)

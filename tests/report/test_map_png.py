@@ -8,10 +8,10 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from phasecast.core.ledger import PointFlag, PointState
+from phasecast.report.map_png import draw_map
 from phasecast.results import open_result
+from phasecast.results.composite import MISSING_COLOURS, composite, sub_pixels
 from phasecast.results.grid import Placement
-from phasecast.sinks.map_composite import MISSING_COLOURS, composite, sub_pixels
-from phasecast.sinks.map_png import draw_map
 from phasecast.sinks.nexus import NexusSink
 from support.documents import CLASSES, Scan, make_header, raster_scan
 

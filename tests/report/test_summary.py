@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from phasecast.core.ledger import PointFlag, PointState
+from phasecast.report.summary import summarise, write_summary
 from phasecast.results import open_result
 from phasecast.sinks.nexus import NexusSink
-from phasecast.sinks.summary import summarise, write_summary
 from support.documents import CLASS_IDS, raster_scan
 
 

@@ -33,6 +33,26 @@ class DataDirectory:
         """What each service says of itself, once a second."""
         return self.root / "status"
 
+    @property
+    def reports(self) -> Path:
+        """One self-contained HTML a scan, its JSON, and a folder of figures."""
+        return self.root / "reports"
+
+    @property
+    def labels(self) -> Path:
+        """Points labelled by a person, one journal a scan."""
+        return self.root / "labels"
+
+    @property
+    def requests(self) -> Path:
+        """What the page asks for, one JSON a request; answered in place."""
+        return self.root / "requests"
+
+    @property
+    def notebook(self) -> Path:
+        """What people decided during the beamtime: regions, surfaces, samples, acknowledged alarms."""
+        return self.root / "notebook"
+
     def create(self) -> "DataDirectory":
         """Make all folders and return self.
 
@@ -42,7 +62,15 @@ class DataDirectory:
             If they cannot be made.
         """
         try:
-            for folder in (self.captures, self.results, self.status):
+            for folder in (
+                self.captures,
+                self.results,
+                self.status,
+                self.reports,
+                self.labels,
+                self.requests,
+                self.notebook,
+            ):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PhasecastError(
