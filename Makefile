@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEMO_DATA ?= demo-data
+CHROMIUM = command -v chromium || command -v chromium-browser || command -v google-chrome
 
-.PHONY: setup demo live test lint types contracts unit clean
+.PHONY: setup demo live test lint types contracts unit browser screenshots clean
 
 setup: $(STAMP)
 
@@ -25,7 +26,7 @@ demo: setup
 live: setup
 	$(BIN)/phasecast demo --data-dir $(DEMO_DATA)
 
-test: lint types contracts unit
+test: lint types contracts browser unit
 
 lint: setup
 	$(BIN)/ruff check .
@@ -39,6 +40,28 @@ contracts: setup
 
 unit: setup
 	$(BIN)/pytest
+
+# A real browser and a Japanese font for the tests of the page. Without them those tests are skipped and say why;
+# PHASECAST_BROWSER=required makes that a failure.
+browser:
+	@if { $(CHROMIUM); } >/dev/null && fc-list :lang=ja 2>/dev/null | grep -q .; then exit 0; fi; \
+	why=; if ! command -v apt-get >/dev/null; then why="no apt-get here"; \
+	elif [ "$$(id -u)" = 0 ]; then as=""; \
+	elif sudo -n true 2>/dev/null; then as="sudo -n"; \
+	else why="neither root nor sudo without a password"; fi; \
+	if [ -z "$$why" ]; then \
+	  echo "installing Chromium and a Japanese font for the tests of the page"; \
+	  $$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk fontconfig >/dev/null \
+	    || why="apt-get failed"; \
+	fi; \
+	if [ -n "$$why" ]; then \
+	  echo "no Chromium with a Japanese font ($$why): tests of the page will be skipped"; \
+	  [ "$$PHASECAST_BROWSER" != required ]; \
+	fi
+
+screenshots: setup browser
+	$(BIN)/python -m phasecast.services.screenshots docs/images
 
 clean:
 	rm -rf $(VENV) $(DEMO_DATA)
