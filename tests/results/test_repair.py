@@ -91,7 +91,7 @@ def test_a_revision_cut_short_leaves_its_points_done(tmp_path: Path) -> None:
         sink(*document)
     writer = sink._writer
     assert writer is not None
-    writer._commit = lambda segment, offset: writer._file.flush()  # type: ignore[method-assign]
+    writer._commit = lambda *_: writer._file.flush()  # type: ignore[method-assign]
     rows = np.array([2, 3])
     sink(*run.points(rows, revision=1))
     sink(*run.ledger(rows))

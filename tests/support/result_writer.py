@@ -2,7 +2,7 @@
 
 Commands: ``pages N`` writes N pages and answers with the points committed so far; ``run`` writes to the end,
 answering after every page; ``room N`` lets no file grow beyond N bytes; ``torn`` writes scored points and
-their ledger rows without the commit; ``stop``.
+their ledger rows without the commit; ``reject ROW`` and ``revise ROW`` do that to one point; ``stop``.
 """
 
 import resource
@@ -15,24 +15,27 @@ from typing import Self
 import numpy as np
 
 from phasecast.core.errors import ResultFileError
+from phasecast.core.ledger import PointFlag, PointState
 from phasecast.sinks.nexus import NexusSink
-from support.documents import Scan, raster_scan
+from support.documents import Scan, make_header, raster, raster_scan
 
 PAGE = 3
 SHAPE = (20, 15)
 
 
-def scan() -> Scan:
-    """The run that the process writes."""
+def scan(*, scattered: bool = False) -> Scan:
+    """The run that the process writes; scattered points are not announced."""
+    if scattered:
+        return Scan(make_header(shape=None, expected=None, bins=30), *raster(SHAPE))
     return raster_scan(SHAPE, bins=30)
 
 
 class WriterProcess:
     """Handle on such a process."""
 
-    def __init__(self, path: Path, *, first: int = 0) -> None:
+    def __init__(self, path: Path, *, first: int = 0, scattered: bool = False) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.result_writer", str(path), str(first)],
+            [sys.executable, "-m", "support.result_writer", str(path), str(first), str(int(scattered))],
             cwd=Path(__file__).parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -68,8 +71,8 @@ class WriterProcess:
         self._process.communicate()
 
 
-def _main(path: Path, first: int) -> None:
-    run = scan()
+def _main(path: Path, first: int, scattered: bool) -> None:
+    run = scan(scattered=scattered)
     sink = NexusSink.resume(path) if first else NexusSink(path)
     for document in run.opening():
         sink(*document)
@@ -86,6 +89,14 @@ def _main(path: Path, first: int) -> None:
         elif command == "room":
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(argument), int(argument)))
+        elif command == "reject":
+            sink(*run.ledger(np.array([int(argument)]), PointState.REJECTED, reason="wrong shape"))
+            _say(done)
+        elif command == "revise":
+            row = np.array([int(argument)])
+            sink(*run.points(row, revision=1))
+            sink(*run.ledger(row, flags=int(PointFlag.REVISED)))
+            _say(done)
         elif command == "stop":
             sink(*run.stop())
             _say("stopped")
@@ -111,7 +122,7 @@ def _without_commit(sink: NexusSink, run: Scan, rows: np.ndarray) -> None:
     """Let the ledger page reach the disk, and die before its commit."""
     writer = sink._writer
     assert writer is not None
-    writer._commit = lambda segment, offset: writer._file.flush()  # type: ignore[method-assign]
+    writer._commit = lambda *_: writer._file.flush()  # type: ignore[method-assign]
     sink(*run.ledger(rows))
 
 
@@ -121,4 +132,4 @@ def _say(what: object) -> None:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), int(sys.argv[2]))
+    _main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "1")

@@ -41,6 +41,13 @@ class Positions(ProfilePart):
     vertical: PositionAxis = Field(description="Event field of the sample's y.")
 
 
+class Footprint(ProfilePart):
+    """Size of the beam on the sample; maps show it beside the scale bar."""
+
+    horizontal_um: float = Field(gt=0, description="Full width at half maximum along the sample's x, in um.")
+    vertical_um: float = Field(gt=0, description="Full width at half maximum along the sample's y, in um.")
+
+
 class Monitors(ProfilePart):
     """Event fields that patterns are normalised with; all may be left out."""
 

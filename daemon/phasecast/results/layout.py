@@ -68,9 +68,12 @@ COMMIT_DTYPE = np.dtype(
         ("capture_segment", "S128"),
         ("capture_offset", "<i8"),
         ("time_s", "<f8"),
+        ("first_row", "<i8"),
+        ("end_row", "<i8"),
     ]
 )
-"""``defects``: rows of the defects table that are vouched for."""
+"""``defects``: rows of the defects table that are vouched for. ``first_row`` to before ``end_row``: every row that
+the commit touched lies there, so that a reader looks at nothing else; files of the first days lack the two."""
 
 LEDGER_FILE_COLUMNS: dict[str, str] = {
     name: dtype for name, dtype in LEDGER_COLUMNS.items() if not name.startswith("capture_")

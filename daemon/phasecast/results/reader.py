@@ -65,26 +65,58 @@ class Result:
             ) from error
         self.grid = Grid.from_header(self.header)
         self._state = np.zeros(0, dtype=np.uint8)
+        self._known = np.zeros(0, dtype=np.bool_)
+        self._done = np.zeros(0, dtype=np.bool_)
+        self._commits_seen = 0
+        self._last = np.zeros(1, layout.COMMIT_DTYPE)[0]
+        self._lengthen(self._dataset(layout.ledger_dataset("state")).shape[0])
         self.refresh()
 
-    def refresh(self) -> None:
-        """Look again at what a growing file holds; does nothing to a closed one."""
-        # The commits are read last: whatever the columns show of a commit that is seen is then complete.
-        changed_in = self._fresh(layout.CHANGED_IN)
-        done_in = self._fresh(layout.DONE_IN)
-        state = self._fresh(layout.ledger_dataset("state"))
+    def refresh(self) -> NDArray[np.int64]:
+        """Look again at what a growing file holds; return the rows whose state or values may have changed.
+
+        Only rows that new commits touched are read, so the cost does not grow with the scan.
+        """
+        seen = int(self._last["sequence"])
         commits = self._dataset(layout.COMMIT)
-        self._last = commits[-1] if len(commits) else np.zeros(1, layout.COMMIT_DTYPE)[0]
-        last = int(self._last["sequence"])
+        fresh = commits[self._commits_seen :]
+        if not len(fresh):
+            return np.zeros(0, dtype=np.int64)
+        self._commits_seen += len(fresh)
+        self._last = fresh[-1]
+        states = self._dataset(layout.ledger_dataset("state"))
+        first, end = self._touched(fresh, len(states))
+        # Read in the order of writing: a row that changes meanwhile shows the number of a commit still to come.
+        state = states[first:end]
+        done_in = self._dataset(layout.DONE_IN)[first : first + len(state)]
+        changed_in = self._dataset(layout.CHANGED_IN)[first : first + len(state)]
         rows = min(len(changed_in), len(done_in), len(state))
+        last = int(self._last["sequence"])
         believed = layout.believed_states(state[:rows], changed_in[:rows], done_in[:rows], last)
-        # Rows that are being changed right now stay what they were.
-        before = self._state[:rows]
-        in_work = (changed_in[: before.size] > last) & (believed[: before.size] != PointState.DONE)
-        believed[: before.size][in_work] = before[in_work]
-        self._state = believed
-        self._known = self._state != PointState.PENDING
-        self._done: NDArray[np.bool_] = self._state == PointState.DONE
+        self._lengthen(max(first + rows, len(states)))
+        before = self._state[first : first + rows]
+        # Rows that are being changed right now stay what they were; their commit will name them again.
+        in_work = (changed_in[:rows] > last) & (believed != PointState.DONE)
+        believed[in_work] = before[in_work]
+        changed = np.flatnonzero((changed_in[:rows] > seen) | (believed != before)) + first
+        self._state[first : first + rows] = believed
+        self._known[first : first + rows] = believed != PointState.PENDING
+        self._done[first : first + rows] = believed == PointState.DONE
+        return changed.astype(np.int64)
+
+    def _touched(self, commits: NDArray[Any], rows: int) -> tuple[int, int]:
+        if self._commits_seen == len(commits) or "end_row" not in (commits.dtype.names or ()):
+            return 0, rows
+        touching = commits[commits["end_row"] > 0]
+        return (int(touching["first_row"].min()), int(touching["end_row"].max())) if len(touching) else (0, 0)
+
+    def _lengthen(self, rows: int) -> None:
+        """Points beyond those that were known are pending."""
+        more = rows - self._state.size
+        if more > 0:
+            self._state = np.concatenate([self._state, np.full(more, PointState.PENDING, dtype=np.uint8)])
+            self._known = np.concatenate([self._known, np.zeros(more, dtype=np.bool_)])
+            self._done = np.concatenate([self._done, np.zeros(more, dtype=np.bool_)])
 
     def close(self) -> None:
         """Close the file; arrays that were not loaded cannot be read any more. Idempotent."""
@@ -121,7 +153,7 @@ class Result:
     @property
     def last_commit(self) -> dict[str, Any]:
         """The newest commit: sequence, points_done, defects, capture_segment, capture_offset, time_s."""
-        commit = {name: self._last[name].item() for name in layout.COMMIT_DTYPE.names or ()}
+        commit = {name: self._last[name].item() for name in self._last.dtype.names or ()}
         return {**commit, "capture_segment": commit["capture_segment"].decode()}
 
     @property
@@ -138,6 +170,13 @@ class Result:
         for name, unit in layout.UNITS.items():
             dataset[name].attrs["units"] = unit
         return dataset
+
+    def ledger_block(self, first: int, end: int) -> dict[str, NDArray[Any]]:
+        """Return state, flags, x_um, y_um, time_s and the scan's scalars of rows `first` to before `end`."""
+        paths = {name: layout.ledger_dataset(name) for name in ("flags", "x_um", "y_um", "time_s")}
+        paths |= {column.name: f"{layout.SCALARS}/{column.name}" for column in self.header.point_columns}
+        block = {name: self._believed(path, first, end) for name, path in paths.items()}
+        return {"state": self._state[first:end].copy(), **block}
 
     @property
     def ledger_sums(self) -> dict[str, int]:
@@ -299,13 +338,12 @@ class Result:
     def _fresh(self, path: str) -> NDArray[Any]:
         return np.asarray(self._dataset(path)[...])
 
-    def _believed(self, path: str) -> NDArray[Any]:
+    def _believed(self, path: str, first: int = 0, end: int | None = None) -> NDArray[Any]:
         """A ledger column; rows that no commit vouches for hold what an untouched row holds."""
         dataset = self._dataset(path)
-        values = np.asarray(dataset[: self.points])
+        values = np.array(dataset[first : self.points if end is None else end])
         fill = dataset.fillvalue if dataset.dtype.kind != "S" else b""
-        values = values.copy()
-        values[~self._known[: len(values)]] = fill
+        values[~self._known[first : first + len(values)]] = fill
         return _text(values)
 
     def _dimensions(self, column: ColumnSpec) -> tuple[str, ...]:

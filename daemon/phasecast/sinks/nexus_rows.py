@@ -31,6 +31,11 @@ class RowDataset:
         self._tail = tuple(dataset.shape[1:])
         self._rows = int(dataset.shape[0])
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields of a row; empty if it has none."""
+        return self._dtype.names or ()
+
     def grow(self, rows: int) -> None:
         """Make room for that many rows."""
         if rows > self._rows:

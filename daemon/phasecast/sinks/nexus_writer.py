@@ -131,7 +131,11 @@ class ResultWriter:
             self._x_um[rows] = columns["x_um"]
             self._y_um[rows] = columns["y_um"]
         segments, offsets = columns["capture_segment"], columns["capture_offset"]
-        self._commit(str(segments[-1]) if rows.size else "", int(offsets[-1]) if rows.size else -1)
+        if rows.size:
+            touched = (int(rows.min()), int(rows.max()) + 1)
+            self._commit(str(segments[-1]), int(offsets[-1]), touched)
+        else:
+            self._commit("", -1)
 
     def write_defects(self, columns: Columns) -> None:
         """Append to the table of defects; the next commit vouches for it."""
@@ -139,7 +143,7 @@ class ResultWriter:
             dataset.append(columns[name])
         self._defect_count += len(columns["reason"])
 
-    def _commit(self, segment: str, offset: int) -> None:
+    def _commit(self, segment: str, offset: int, touched: tuple[int, int] = (0, 0)) -> None:
         # Two flushes: a reader that sees the commit row must find everything that it vouches for.
         self._file.flush()
         self._sequence += 1
@@ -151,8 +155,10 @@ class ResultWriter:
             segment.encode()[:128],
             offset,
             self._clock(),
+            *touched,
         )
-        self._commits.append(row)
+        # A file of the first days that is taken up again has no room for the rows.
+        self._commits.append(row[list(self._commits.fields)])
         self._file.flush()
 
     def write_maps(self) -> None:
