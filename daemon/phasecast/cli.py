@@ -308,8 +308,9 @@ def bench_live(
 
     Example: phasecast bench live --rate 100 --points 3000
     """
-    from phasecast.services.bench_live import BenchLiveOptions, format_report, is_complete
+    from phasecast.services.bench_live import BenchLiveOptions, format_report
     from phasecast.services.bench_live import bench_live as measure
+    from phasecast.services.bench_scan import is_complete
 
     report = measure(BenchLiveOptions(rate_hz=rate, points=points, data_dir=data_dir))
     if as_json:

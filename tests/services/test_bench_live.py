@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from phasecast.core.errors import PhasecastError
-from phasecast.services.bench_live import BenchLiveOptions, bench_live, format_report, is_complete
+from phasecast.services.bench_live import BenchLiveOptions, bench_live, format_report
+from phasecast.services.bench_scan import is_complete
 from phasecast.xrd.benchmark_classify import bench_classify
 from phasecast.xrd.benchmark_classify import format_report as format_classify
 

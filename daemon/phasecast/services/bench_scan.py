@@ -1,0 +1,195 @@
+"""One simulated scan through the live service, watched: what every benchmark of the running daemon stands on."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import PhasecastError
+from phasecast.records.status import read_status
+from phasecast.results import open_result
+from phasecast.results.layout import COMMIT
+from phasecast.services.process_usage import memory_mb, seconds_of_cpu
+from phasecast.services.processes import POLL_S, Child, available_cores, is_connected, spawn, wait_for
+
+_ROW_POINTS = 1000
+_TAKEN = ("done", "rejected", "superseded")
+
+
+def raster_shape(points: int, *, row_points: int = _ROW_POINTS) -> tuple[int, int]:
+    """Rows and columns of a raster with at least that many points, in rows of at most `row_points`."""
+    rows = -(-points // row_points)
+    return rows, -(-points // rows)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Looks at the daemon during the scan: memory at the quarters, processor time from first to last point."""
+
+    pid: int
+    points: int
+    memory_mb: dict[str, float | None] = field(default_factory=dict)
+    _began: tuple[float, float | None] | None = None
+    _ended: tuple[float, float | None] | None = None
+
+    def look(self, status: dict[str, Any]) -> None:
+        done = int(status.get("counters", {}).get("scored", 0))
+        now = time.monotonic(), seconds_of_cpu(self.pid)
+        if not done or now[1] is None:
+            return
+        self._began = self._began or now
+        if done < self.points or "1.00" not in self.memory_mb:
+            self._ended = now
+        for quarter in (0.25, 0.5, 0.75, 1.0):
+            if done >= quarter * self.points:
+                self.memory_mb.setdefault(f"{quarter:.2f}", memory_mb(self.pid))
+
+    @property
+    def cpu_share(self) -> float | None:
+        """Processor time over wall time; 1 is one whole core."""
+        if self._began is None or self._ended is None or self._ended[0] <= self._began[0]:
+            return None
+        began, ended = self._began[1], self._ended[1]
+        return None if began is None or ended is None else (ended - began) / (self._ended[0] - self._began[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedScan:
+    """A simulated beamline that waits for its start, and the daemon that listens to it.
+
+    Parameters
+    ----------
+    directory
+        Data directory of the daemon.
+    shape
+        Rows and columns.
+    rate_hz
+        Frames per second; 0 is as fast as the beamline can.
+    beamline, daemon
+        The processes.
+    cores
+        Cores of beamline and daemon; None where they may run anywhere.
+    """
+
+    directory: DataDirectory
+    shape: tuple[int, int]
+    rate_hz: float
+    beamline: Child
+    daemon: Child
+    cores: tuple[int, int] | None
+
+    @property
+    def points(self) -> int:
+        """Points of the scan."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What the daemon last said of itself."""
+        return read_status(self.directory.status / "live-xrd.json") or {}
+
+    def begin(self) -> None:
+        """Let the scan start."""
+        (self.directory.root / "start").touch()
+
+    def finish(self) -> dict[str, Any]:
+        """Follow the scan to its end and return its figures.
+
+        Latencies are the daemon's own: from the receipt of the later of frame and position to the end of the turn
+        that published the result, over the last 10,000 points.
+
+        Raises
+        ------
+        PhasecastError
+            If one of the processes ends early.
+        """
+        watch = _Watch(pid=self.daemon.process.pid, points=self.points)
+        while self.daemon.process.poll() is None:
+            self.beamline.must_live()
+            watch.look(self.status)
+            time.sleep(POLL_S)
+        self.daemon.must_live()
+        self.beamline.process.wait()
+        self.beamline.must_live()
+        status = self.status
+        if self.result is None or not status:
+            raise PhasecastError("the daemon ended without a result", where=str(self.daemon.log))
+        sent = json.loads((self.directory.root / "sent.json").read_text(encoding="utf-8"))
+        return {
+            "points": self.points,
+            "requested_frames_per_s": self.rate_hz or None,
+            "sent_frames_per_s": sent["frames_sent"] / sent["seconds"],
+            **_account(self.result, sent["frames_sent"]),
+            "latency_ms": {name: status[f"latency_{name}_ms"] for name in ("p50", "p99", "max")},
+            "daemon_cpu_cores": watch.cpu_share,
+            "daemon_memory_mb_at": watch.memory_mb,
+            "daemon_memory_peak_mb": status["memory_peak_mb"],
+            "pinned_to_cores": self.cores and dict(zip(("beamline", "daemon"), self.cores, strict=True)),
+        }
+
+    @property
+    def result(self) -> Path | None:
+        """The result file, once there is one."""
+        return next(self.directory.results.glob("*.nxs"), None)
+
+
+@contextmanager
+def watched_scan(directory: DataDirectory, *, shape: tuple[int, int], rate_hz: float) -> Iterator[WatchedScan]:
+    """Start beamline and daemon, each in a process and on a core of its own, ready for `WatchedScan.begin`.
+
+    Raises
+    ------
+    PhasecastError
+        If one of them does not start.
+    """
+    root, cores = directory.root, available_cores()
+    pinned = (cores[0], cores[1]) if len(cores) > 1 else None
+    announce = root / "beamline.json"
+    with ExitStack() as stack:
+        command = ["simulate", "xrd", "-o", "simplon://127.0.0.1:0", "--documents-port", "0", "--json"]
+        command += ["--shape", f"{shape[0]}x{shape[1]}", "--rate", str(rate_hz)]
+        command += ["--announce", str(announce), "--start-when", str(root / "start")]
+        beamline = spawn(
+            stack, "simulated beamline", command, root / "beamline.log",
+            output=root / "sent.json", core=pinned[0] if pinned else None,
+        )  # fmt: skip
+        wait_for(announce.exists, beamline, "the simulated beamline to open its sockets")
+        addresses = json.loads(announce.read_text(encoding="utf-8"))
+        command = ["live", "xrd", "--profile", "bl16xu", "--data-dir", str(root), "--device", "cpu", "--once"]
+        command += ["--source", addresses["frames"], "--source", addresses["documents"]]
+        daemon = spawn(stack, "daemon", command, root / "daemon.log", core=pinned[1] if pinned else None)
+        scan = WatchedScan(
+            directory=directory, shape=shape, rate_hz=rate_hz, beamline=beamline, daemon=daemon, cores=pinned
+        )
+        wait_for(lambda: is_connected(scan.status), daemon, "the daemon to connect")
+        yield scan
+
+
+def _account(result: Path, frames_sent: int) -> dict[str, Any]:
+    with open_result(result) as opened:
+        ledger, counters = opened.ledger_sums, opened.counters
+        flags = opened.flag_sums
+        commits = opened.file[COMMIT][...]
+    surplus = int(counters["counters"].get("surplus_frames", 0))
+    done, seconds = commits["points_done"], commits["time_s"]
+    first = int((done > 0).argmax())
+    last = int((done >= done.max()).argmax())
+    span_s = float(seconds[last] - seconds[first])
+    return {
+        "done_frames_per_s": float(done[last] - done[first]) / span_s if span_s > 0 else None,
+        "frames_sent": frames_sent,
+        "frames_done": ledger["done"],
+        "frames_unaccounted": frames_sent - sum(ledger[state] for state in _TAKEN) - surplus,
+        "ledger": {state: count for state, count in ledger.items() if count},
+        "positions_doubtful": flags["position_doubtful"],
+        "doubt": counters["doubt"],
+    }
+
+
+def is_complete(report: dict[str, Any]) -> bool:
+    """Tell whether every frame is accounted for and every point is done."""
+    return not report["frames_unaccounted"] and report["frames_done"] == report["points"]
