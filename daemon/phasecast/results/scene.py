@@ -90,8 +90,8 @@ def scene_of(result: Result) -> Scene:
     }
     placement = result.placement
     if placement is not None:
-        x_axis, dx, x_even = _even_axis(placement.x_um, placement.y_um)
-        y_axis, dy, y_even = _even_axis(placement.y_um, placement.x_um)
+        x_axis, dx, x_even = even_axis(placement.x_um, placement.y_um)
+        y_axis, dy, y_even = even_axis(placement.y_um, placement.x_um)
         if x_even and y_even:
             even = Placement(rows=placement.rows, columns=placement.columns, x_um=x_axis, y_um=y_axis)
             return Scene(x_um=x, y_um=y, width_um=dx, height_um=dy, placement=even, **common)
@@ -104,7 +104,7 @@ def scene_of(result: Result) -> Scene:
     return Scene(x_um=x, y_um=y, width_um=size, height_um=size, placement=None, **labels, **common)
 
 
-def _even_axis(centres: Floats, other: Floats) -> tuple[Floats, float, bool]:
+def even_axis(centres: Floats, other: Floats) -> tuple[Floats, float, bool]:
     """Axis for drawing, its step, and whether the steps are even; unknown ones borrow the other axis' step."""
     known = np.flatnonzero(np.isfinite(centres))
     steps = np.diff(centres)
