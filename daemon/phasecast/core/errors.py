@@ -52,3 +52,11 @@ class WireError(PhasecastError):
 
 class SourceError(PhasecastError):
     """A source that cannot be opened, such as a missing folder or a malformed URI."""
+
+
+class RequestError(PhasecastError, ValueError):
+    """Something a person asked for that makes no sense; answered with its line, never more."""
+
+
+class RecordsError(PhasecastError):
+    """What people said that cannot be read or written down."""

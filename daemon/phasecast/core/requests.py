@@ -1,0 +1,353 @@
+"""What people can ask for: the only way from the page back to the services, as plain values.
+
+Each request is valid by construction: whoever holds one need not check it again. In JSON every request and every
+definition of a region bears its `kind`.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from phasecast.core.errors import RequestError
+
+Role = Literal["", "steel", "rust", "outside"]
+"""Part of the sample that a region stands for; empty for none."""
+
+MAX_NAME = 128
+MAX_TEXT = 4000
+MAX_LABEL_POINTS = 2000
+"""Points one label request may name: each is saved with its whole pattern (about 12 kB)."""
+MAX_REGION_ROWS = 500_000
+MAX_VERTICES = 20_000
+MAX_FIELDS = 64
+
+TOTAL_INTENSITY_LAYER = "total_intensity"
+UNSURE_LAYER = "unsure"
+"""Number of classes of a point whose confidence lies between 0.2 and 0.8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polygon:
+    """Everything inside a closed line; it means the same place on every scan of the sample.
+
+    Parameters
+    ----------
+    vertices_um
+        Corners (x, y) in sample coordinates, at least three; the last is joined to the first.
+    """
+
+    vertices_um: tuple[tuple[float, float], ...]
+    kind: Literal["polygon"] = "polygon"
+
+    def __post_init__(self) -> None:
+        _check_vertices(self.vertices_um, at_least=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """Points of one scan, as a brush or lasso chose them.
+
+    Parameters
+    ----------
+    scan_raw_uid
+        The scan; on any other the region is empty.
+    rows
+        Rows of its result, at least one.
+    """
+
+    scan_raw_uid: str
+    rows: tuple[int, ...]
+    kind: Literal["points"] = "points"
+
+    def __post_init__(self) -> None:
+        _check_name(self.scan_raw_uid, "scan_raw_uid")
+        _check_rows(self.rows, "rows", at_most=MAX_REGION_ROWS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """All points of a scan whose value in a layer lies in [low, high].
+
+    Parameters
+    ----------
+    layer
+        Id of a class (its confidence), ``total_intensity`` or ``unsure``.
+    low, high
+        Limits in the unit of the layer, both inclusive.
+    """
+
+    layer: str
+    low: float
+    high: float
+    kind: Literal["threshold"] = "threshold"
+
+    def __post_init__(self) -> None:
+        _check_name(self.layer, "layer")
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise RequestError(f"limits {self.low} to {self.high} hold nothing", remedy="give low <= high")
+
+
+Definition = Polygon | Points | Threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelPoints:
+    """A person says which classes some points hold.
+
+    Parameters
+    ----------
+    scan_raw_uid
+        The scan.
+    result
+        Name of the result file in the results folder that the person looked at.
+    points
+        Rows of that result.
+    classes
+        Ids of its classes; several, because mixtures are.
+    who
+        The person.
+    note
+        Anything worth adding.
+    """
+
+    scan_raw_uid: str
+    result: str
+    points: tuple[int, ...]
+    classes: tuple[str, ...]
+    who: str
+    note: str = ""
+    kind: Literal["label_points"] = "label_points"
+
+    def __post_init__(self) -> None:
+        _check_name(self.scan_raw_uid, "scan_raw_uid")
+        _check_file_name(self.result)
+        _check_rows(self.points, "points", at_most=MAX_LABEL_POINTS)
+        _check_unique(self.classes, "classes")
+        for name in self.classes:
+            _check_name(name, "classes")
+        _check_name(self.who, "who")
+        _check_text(self.note, "note")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoLabel:
+    """A person takes a label back.
+
+    Parameters
+    ----------
+    label_id
+        Id of a label, or of the request that made several.
+    who
+        The person.
+    """
+
+    label_id: str
+    who: str
+    kind: Literal["undo_label"] = "undo_label"
+
+    def __post_init__(self) -> None:
+        _check_name(self.label_id, "label_id")
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveRegion:
+    """A person names a region; a region of the same name is replaced.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    definition
+        What belongs to it.
+    role
+        Part of the sample it stands for.
+    scan_raw_uid
+        The scan it was drawn on; empty if none. It applies to others too.
+    who
+        The person.
+    """
+
+    name: str
+    definition: Definition
+    role: Role = ""
+    scan_raw_uid: str = ""
+    who: str
+    kind: Literal["save_region"] = "save_region"
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "name")
+        _check_name(self.scan_raw_uid, "scan_raw_uid", empty=True)
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveRegion:
+    """A person removes a named region; what was said before stays in the notebook."""
+
+    name: str
+    who: str
+    kind: Literal["remove_region"] = "remove_region"
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "name")
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSurface:
+    """The line from which distances into rust and steel are measured.
+
+    Parameters
+    ----------
+    scan_raw_uid
+        The scan.
+    vertices_um
+        Corners (x, y) of the open line, at least two; none where a person says there is no steel surface.
+    confirmed
+        Whether a person has looked at it; False for what the program proposes.
+    who
+        The person.
+    """
+
+    scan_raw_uid: str
+    vertices_um: tuple[tuple[float, float], ...]
+    confirmed: bool
+    who: str
+    kind: Literal["save_surface"] = "save_surface"
+
+    def __post_init__(self) -> None:
+        _check_name(self.scan_raw_uid, "scan_raw_uid")
+        _check_vertices(self.vertices_um, at_least=2 if self.vertices_um else 0)
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeSample:
+    """A person fills in the sample form.
+
+    Parameters
+    ----------
+    scan_raw_uid
+        The scan it is about; empty for all scans that start from now on, until another form says otherwise.
+    fields
+        Name of a field to its text; an empty text clears the field.
+    who
+        The person.
+    """
+
+    scan_raw_uid: str
+    fields: Mapping[str, str]
+    who: str
+    kind: Literal["describe_sample"] = "describe_sample"
+
+    def __post_init__(self) -> None:
+        _check_name(self.scan_raw_uid, "scan_raw_uid", empty=True)
+        if len(self.fields) > MAX_FIELDS:
+            raise RequestError(f"{len(self.fields)} fields", remedy=f"give at most {MAX_FIELDS}")
+        for name, text in self.fields.items():
+            _check_name(name, "fields")
+            _check_text(text, name)
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledge:
+    """A person has seen an alarm."""
+
+    alarm_id: str
+    who: str
+    kind: Literal["acknowledge"] = "acknowledge"
+
+    def __post_init__(self) -> None:
+        _check_name(self.alarm_id, "alarm_id")
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseScan:
+    """A person declares an open scan over; served by the daemon, everything else by the clerk."""
+
+    scan_uid: str
+    who: str
+    kind: Literal["close_scan"] = "close_scan"
+
+    def __post_init__(self) -> None:
+        _check_name(self.scan_uid, "scan_uid")
+        _check_name(self.who, "who")
+
+
+Request = (
+    LabelPoints
+    | UndoLabel
+    | SaveRegion
+    | RemoveRegion
+    | SaveSurface
+    | DescribeSample
+    | Acknowledge
+    | CloseScan
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a request.
+
+    Parameters
+    ----------
+    ok
+        Whether it was done.
+    detail
+        One line, in English.
+    time_s
+        POSIX time of the answer.
+    key, values
+        The same line in the catalogue of words (``answer.saved``) and what fills its places; empty if it has none.
+    """
+
+    ok: bool
+    detail: str
+    time_s: float
+    key: str = ""
+    values: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+def _check_name(text: str, what: str, *, empty: bool = False) -> None:
+    if not text and empty:
+        return
+    if not text.strip() or len(text) > MAX_NAME or not text.isprintable():
+        raise RequestError(f"{what} {text[:40]!r}", remedy=f"give 1 to {MAX_NAME} printable characters on one line")
+
+
+def _check_text(text: str, what: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise RequestError(f"{what} has {len(text)} characters", remedy=f"give at most {MAX_TEXT}")
+    if any(not (character.isprintable() or character in "\n\t") for character in text):
+        raise RequestError(f"{what} holds control characters", remedy="give plain text")
+
+
+def _check_file_name(name: str) -> None:
+    _check_name(name, "result")
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise RequestError(f"result {name[:40]!r}", remedy="give the name of a file in the results folder")
+
+
+def _check_unique(values: Collection[object], what: str) -> None:
+    if not values or len(set(values)) != len(values):
+        raise RequestError(f"{what} are empty or name one twice", remedy="give each once")
+
+
+def _check_rows(rows: tuple[int, ...], what: str, *, at_most: int) -> None:
+    if len(rows) > at_most:
+        raise RequestError(f"{len(rows)} {what}", remedy=f"give at most {at_most}")
+    _check_unique(rows, what)
+    if min(rows) < 0:
+        raise RequestError(f"{what} hold {min(rows)}", remedy="rows count from 0")
+
+
+def _check_vertices(vertices: tuple[tuple[float, float], ...], *, at_least: int) -> None:
+    if not at_least <= len(vertices) <= MAX_VERTICES:
+        raise RequestError(f"{len(vertices)} vertices", remedy=f"give {at_least} to {MAX_VERTICES}")
+    if not all(math.isfinite(value) for vertex in vertices for value in vertex):
+        raise RequestError("a vertex is not a number", remedy="give x and y in um")

@@ -1,0 +1,295 @@
+"""The mailbox: one file a request, answered in place, so that any process may ask and any may look."""
+
+import json
+import logging
+import os
+import re
+import secrets
+import stat
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, NewType
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from phasecast.core.errors import RecordsError
+from phasecast.core.requests import Answer, Definition, Request
+
+logger = logging.getLogger(__name__)
+
+RequestId = NewType("RequestId", str)
+"""Name of a request's file without its suffix; ids sort by time."""
+
+MAX_BYTES = 8 << 20
+_SUFFIX = ".json"
+_TEMPORARY = ".tmp"
+_REFUSED = "refused"
+_ANSWERED = "answered"
+_ID = re.compile(r"\d{20}-[0-9a-f]{12}")
+_UNFINISHED_S = 2.0
+"""A file that cannot be read and is younger than this may still be on its way from someone who writes in place."""
+_TEMPORARY_S = 3600.0
+_CLOCK_STEP_S = 2.0
+"""A folder that changed less than this ago may change again within the same tick of its clock (2 s on FAT)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Letter:
+    """Content of a request's file."""
+
+    schema_version: Literal[1] = 1
+    request: Annotated[Request, Field(discriminator="kind")]
+    answer: Answer | None = None
+
+
+# named through a union, because pydantic takes no configuration for a bare dataclass
+_LETTER: TypeAdapter[_Letter | None] = TypeAdapter(
+    _Letter | None, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    signature: tuple[int, int, int]
+    letter: _Letter | None
+    reason: str = ""
+    mtime_s: float
+
+
+class Mailbox:
+    """Requests of one data directory.
+
+    Parameters
+    ----------
+    folder
+        ``<data-dir>/requests``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[str, _Seen] = {}
+        self._folder_ns = -1
+        self.counters: Counter[str] = Counter()
+        """``submitted``, ``settled``, ``refused`` (files that are no request), ``archived``."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the requests lie."""
+        return self._folder
+
+    def submit(self, request: Request) -> RequestId:
+        """Post a request and return its id.
+
+        Raises
+        ------
+        RecordsError
+            If it cannot be written.
+        """
+        request_id = RequestId(f"{time.time_ns():020d}-{secrets.token_hex(6)}")
+        content = to_json({"schema_version": 1, "request": request, "answer": None})
+        if len(content) > MAX_BYTES:
+            raise RecordsError(f"the request has {len(content)} bytes", remedy=f"ask for less than {MAX_BYTES}")
+        self._write(self._path(request_id), content)
+        self.counters["submitted"] += 1
+        return request_id
+
+    def answer(self, request_id: str) -> Answer | None:
+        """Return what became of a request; None while it waits, or if nobody asked."""
+        if not _ID.fullmatch(request_id):
+            return None
+        for path in (self._path(request_id), self._archived(request_id)):
+            seen = _read(path)
+            if seen is not None:
+                return seen.letter.answer if seen.letter else None
+        return None
+
+    def pending(self, kinds: Collection[str]) -> list[tuple[RequestId, Request]]:
+        """Return the requests of these kinds that nobody has answered, oldest first. A quiet folder costs one stat."""
+        self._look()
+        waiting = [
+            (RequestId(name.removesuffix(_SUFFIX)), seen.letter.request)
+            for name, seen in self._seen.items()
+            if seen.letter is not None and seen.letter.answer is None and seen.letter.request.kind in kinds
+        ]
+        return sorted(waiting, key=lambda item: item[0])
+
+    def settle(self, request_id: RequestId, answer: Answer) -> None:
+        """Answer a request in place; a second answer to the same request is not written.
+
+        Raises
+        ------
+        RecordsError
+            If the answer cannot be written; the request then stays open.
+        """
+        path = self._path(request_id)
+        seen = _read(path)
+        if seen is None or seen.letter is None or seen.letter.answer is not None:
+            return
+        self._write(path, to_json({"schema_version": 1, "request": seen.letter.request, "answer": answer}))
+        self.counters["settled"] += 1
+
+    def tidy(self, *, keep_answered_s: float = 600.0) -> None:
+        """Put away what has been answered for a while, and what is no request; one process does this.
+
+        Parameters
+        ----------
+        keep_answered_s
+            How long answers stay in the folder; `answer` finds them later too.
+        """
+        self._look(everything=True)
+        now_s = time.time()
+        for name, seen in list(self._seen.items()):
+            age_s = now_s - seen.mtime_s
+            if seen.letter is None:
+                if abs(age_s) > _UNFINISHED_S:
+                    self._refuse(name, seen.reason)
+            elif seen.letter.answer is not None and now_s - seen.letter.answer.time_s > keep_answered_s:
+                self._move(name, self._archived(name.removesuffix(_SUFFIX)))
+                self.counters["archived"] += 1
+        for path in self._folder.glob(f".*{_TEMPORARY}"):
+            with suppress(OSError):
+                if now_s - path.lstat().st_mtime > _TEMPORARY_S:
+                    path.unlink()
+
+    def _look(self, *, everything: bool = False) -> None:
+        """Bring what is known of the folder up to date; a file that has not changed is not read again."""
+        try:
+            folder_ns = self._folder.stat().st_mtime_ns
+            settled = time.time() - folder_ns / 1e9 > _CLOCK_STEP_S
+            if folder_ns == self._folder_ns and not everything:
+                return
+            with os.scandir(self._folder) as entries:
+                found = {entry.name: entry for entry in entries if not entry.name.startswith(".")}
+                seen = {name: self._look_at(entry) for name, entry in found.items()}
+        except FileNotFoundError:
+            self._seen, self._folder_ns = {}, -1
+            return
+        except OSError as error:
+            raise RecordsError(
+                f"cannot read ({error.strerror or error})", where=str(self._folder), remedy="check permissions"
+            ) from error
+        self._seen = {name: what for name, what in seen.items() if what is not None}
+        self._folder_ns = folder_ns if settled else -1
+
+    def _look_at(self, entry: os.DirEntry[str]) -> _Seen | None:
+        if entry.name in (_REFUSED, _ANSWERED):
+            return None
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError:
+            return None
+        before = self._seen.get(entry.name)
+        if before is not None and before.signature == _signature(status):
+            return before
+        if not entry.name.endswith(_SUFFIX) or not _ID.fullmatch(entry.name.removesuffix(_SUFFIX)):
+            reason = "not named as a request is"
+            return _Seen(signature=_signature(status), letter=None, reason=reason, mtime_s=status.st_mtime)
+        return _read(Path(entry.path))
+
+    def _refuse(self, name: str, reason: str) -> None:
+        target = self._folder / _REFUSED / f"{time.time_ns():020d}-{name}"[:200]
+        if not self._move(name, target):
+            return
+        self.counters["refused"] += 1
+        logger.warning("%s: %s - moved to %s", self._folder / name, reason, target)
+        with suppress(OSError):
+            target.with_name(target.name + ".reason.txt").write_text(f"{reason}\n", encoding="utf-8")
+
+    def _move(self, name: str, target: Path) -> bool:
+        self._seen.pop(name, None)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self._folder / name).rename(target)
+        except OSError as error:
+            logger.warning("%s could not be put away: %s", self._folder / name, error)
+            return False
+        return True
+
+    def _path(self, request_id: str) -> Path:
+        return self._folder / f"{request_id}{_SUFFIX}"
+
+    def _archived(self, request_id: str) -> Path:
+        day = datetime.fromtimestamp(min(int(request_id[:20]) / 1e9, 1e11), UTC).strftime("%Y%m%d")
+        return self._folder / _ANSWERED / day / f"{request_id}{_SUFFIX}"
+
+    def _write(self, path: Path, content: bytes) -> None:
+        temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{_TEMPORARY}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise RecordsError(
+                f"cannot write ({error.strerror or error})", where=str(path), remedy="free space or check permissions"
+            ) from error
+
+
+def parse_request(content: bytes) -> Request:
+    """Return the request that a file holds.
+
+    Raises
+    ------
+    RecordsError
+        If it is none: no JSON, an unknown kind or key, a value out of bounds.
+    """
+    return _parse(content).request
+
+
+def _parse(content: bytes) -> _Letter:
+    try:
+        letter = _LETTER.validate_json(content)
+    except ValidationError as error:
+        first: Mapping[str, Any] = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "_Letter")
+        raise RecordsError(str(first["msg"])[:300], where=place[:200], remedy="see core/requests.py") from error
+    if letter is None:
+        raise RecordsError("an empty request", remedy="see core/requests.py")
+    return letter
+
+
+def _read(path: Path) -> _Seen | None:
+    """Read one file, whatever it is; None if it is not there."""
+    try:
+        # without waiting: a pipe that somebody put here must not stop anyone
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        with suppress(OSError):
+            status = path.lstat()
+            return _Seen(signature=_signature(status), letter=None, reason=str(error.strerror), mtime_s=status.st_mtime)
+        return None
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        letter, reason = None, ""
+        if not stat.S_ISREG(status.st_mode):
+            reason = "not a plain file"
+        elif status.st_size > MAX_BYTES:
+            reason = f"{status.st_size} bytes; a request has at most {MAX_BYTES}"
+        else:
+            try:
+                letter = _parse(file.read(MAX_BYTES + 1))
+            except (RecordsError, OSError) as error:
+                reason = str(error)
+    return _Seen(signature=_signature(status), letter=letter, reason=reason, mtime_s=status.st_mtime)
+
+
+def _signature(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def to_jsonable(request: Request | Definition) -> dict[str, Any]:
+    """Return a request or a definition as JSON holds it."""
+    content: dict[str, Any] = json.loads(to_json(request))
+    return content
