@@ -321,6 +321,35 @@ def bench_live(
         raise typer.Exit(1)
 
 
+@bench_app.command("page")
+def bench_page(
+    rate: Annotated[float, typer.Option(help="Frames per second of the two live scans.")] = 100.0,
+    points: Annotated[int, typer.Option(min=1, help="Points of each of them.")] = 3000,
+    opened_sessions: Annotated[int, typer.Option(min=2, help="Sessions opened and closed, for memory.")] = 50,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Keep the data here, about 1.5 GB; default: thrown away.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at running and large scans with a real browser: how late, how fast, and what it costs the daemon.
+
+    Exit status 0 only if nothing was lost: every frame accounted for, every commit shown, no error in the page.
+
+    Example: phasecast bench page --json
+    """
+    from phasecast.services.bench_page import BenchPageOptions, is_complete
+    from phasecast.services.bench_page import bench_page as measure
+    from phasecast.services.bench_page_report import format_report
+
+    report = measure(BenchPageOptions(rate_hz=rate, points=points, opened_sessions=opened_sessions, data_dir=data_dir))
+    if as_json:
+        _print_json(report)
+    else:
+        typer.echo(format_report(report))
+    if not is_complete(report):
+        raise typer.Exit(1)
+
+
 @bench_app.command("classify")
 def bench_classify(
     model: Annotated[str, typer.Option("--model", help="Bundle: a shipped one or a folder.")] = "bl16xu-rust",

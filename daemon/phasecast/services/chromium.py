@@ -79,7 +79,7 @@ def be_nice(steps: int) -> None:
         os.nice(steps)
 
 
-@dataclass(slots=True)
+@dataclass  # no slots: playwright notes its own names on whoever listens
 class BrowserJournal:
     """What went wrong in the pages of one browser context, line by line.
 

@@ -34,33 +34,51 @@ window.phasecastProbe = {
     for (let k = 0; k < words.length; k++) hash = Math.imul(hash ^ words[k], 0x01000193);
     return hash >>> 0;
   },
-  // Every change of the clock: the commit, and when it was on the screen (two frames later).
-  watch(figure) {
-    const source = this.model("map_clock");
-    let before = this.pixels(figure);
-    const changed = () => {
-      const commit = this.clock();
-      const known_ms = Date.now();
-      requestAnimationFrame(() => requestAnimationFrame(() => {
-        const shown_ms = Date.now();
-        const after = this.pixels(figure);
-        this.shown.push({ ...commit, known_ms, shown_ms, repainted: after !== before });
-        before = after;
-      }));
-    };
-    for (const signal of [source.properties.data.change, source.patching, source.streaming]) signal.connect(changed);
+  // Where a place of a figure lies on the screen, in pixels of the window.
+  place(name, x, y) {
+    const view = window.Bokeh.index.find_one(this.model(name));
+    const box = view.canvas_view.el.getBoundingClientRect();
+    return { x: box.left + view.frame.x_scale.compute(x), y: box.top + view.frame.y_scale.compute(y) };
   },
-  // Time in ms from now to the last change of the pixels of a figure, once they have been still for a while.
-  async settled(figure, begin_ms, still_ms, limit_ms) {
+  // Note every change of the clock: the commit, and when it was on the screen: two frames later, or when the pixels
+  // of the figure had changed, if that was later still.
+  watch(figure) {
+    let source = null, before = this.pixels(figure);
+    const frame = () => new Promise(requestAnimationFrame);
+    const changed = async () => {
+      const entry = { ...this.clock(), known_ms: Date.now() };
+      await frame();
+      await frame();
+      let after = this.pixels(figure), shown_ms = Date.now();
+      for (let k = 0; k < 30 && after === before; k++) {
+        await frame();
+        after = this.pixels(figure);
+        if (after !== before) shown_ms = Date.now();
+      }
+      this.shown.push({ ...entry, shown_ms, repainted: after !== before });
+      before = after;
+    };
+    const attach = () => {
+      const found = this.model("map_clock");
+      if (found === null || found === source) return;
+      source = found;
+      for (const signal of [source.properties.data.change, source.patching, source.streaming]) signal.connect(changed);
+      if (this.clock() !== null) changed();
+    };
+    attach();
+    setInterval(attach, 250);
+  },
+  // Time in ms from a moment to the last change of the pixels of a figure, once they have been still for a while and
+  // the clock shows as many points as expected (null: any number).
+  async settled(figure, begin_ms, { still_ms = 400, limit_ms = 20000, points = null } = {}) {
     let hash = this.pixels(figure), last_ms = null;
-    const first = hash;
     for (;;) {
       await new Promise(requestAnimationFrame);
       const now_ms = Date.now(), fresh = this.pixels(figure);
       if (fresh !== hash) { hash = fresh; last_ms = now_ms; }
-      const since = now_ms - (last_ms ?? begin_ms);
-      if ((last_ms !== null && since > still_ms) || now_ms - begin_ms > limit_ms) break;
+      const complete = points === null || this.clock()?.points_done === points;
+      if (last_ms !== null && complete && now_ms - last_ms > still_ms) return last_ms - begin_ms;
+      if (now_ms - begin_ms > limit_ms) return null;
     }
-    return { painted_ms: last_ms === null ? null : last_ms - begin_ms, changed: hash !== first };
   },
 };
