@@ -73,14 +73,6 @@ class LabelBook(Book):
         newest = {label.point: label for label in self._said.values() if label.id not in self._undone}
         return sorted(newest.values(), key=lambda label: (label.time_s, label.id))
 
-    def find(self, label_id: str) -> list[Label]:
-        """Return the label of this id, or all of a request, without those that were taken back."""
-        return [
-            label
-            for label in self._said.values()
-            if label_id in (label.id, label.request) and label.id not in self._undone
-        ]
-
     def _clear(self) -> None:
         self._said: dict[str, Label] = {}
         self._undone: set[str] = set()
@@ -92,6 +84,32 @@ class LabelBook(Book):
                 self._said[label.id] = label
             case "undo":
                 self._undone.update(str(label_id) for label_id in entry["labels"])
+
+
+class LabelIndex(Book):
+    """Ids of the labels of one scan, without their patterns."""
+
+    def in_force(self, label_id: str) -> list[str]:
+        """Return this id, or the ids of all labels of a request, without those that were taken back."""
+        return [one for one in self.ids if label_id in (one, one.rpartition("/")[0]) and one not in self._undone]
+
+    def undone_by(self, request: str) -> int:
+        """Return how many labels a request took back."""
+        return self._undone_by.get(request, 0)
+
+    def _clear(self) -> None:
+        self.ids: dict[str, None] = {}
+        """Ids of all labels, in order, also of those that were taken back."""
+        self._undone: set[str] = set()
+        self._undone_by: dict[str, int] = {}
+
+    def _take(self, entry: Entry) -> None:
+        match entry["kind"]:
+            case "label":
+                self.ids[str(entry["id"])] = None
+            case "undo":
+                self._undone.update(map(str, entry["labels"]))
+                self._undone_by[str(entry["request"])] = len(entry["labels"])
 
 
 def label_path(directory: DataDirectory, raw_uid: str) -> Path:
@@ -176,9 +194,9 @@ def label_entries(request: LabelPoints, request_id: str, result: Result, *, time
     return entries, asked.size - rows.size
 
 
-def undo_entry(labels: Sequence[Label], request_id: str, who: str, *, time_s: float) -> Entry:
+def undo_entry(label_ids: Sequence[str], request_id: str, who: str, *, time_s: float) -> Entry:
     """Return the entry that takes labels back."""
-    return {**stamp(request_id, who, time_s), "kind": "undo", "labels": [label.id for label in labels]}
+    return {**stamp(request_id, who, time_s), "kind": "undo", "labels": list(label_ids)}
 
 
 def _label_of(entry: Entry) -> Label:

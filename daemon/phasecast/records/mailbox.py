@@ -235,6 +235,11 @@ class Mailbox:
             ) from error
 
 
+def asked_s(request_id: RequestId) -> float:
+    """Return the POSIX time at which a request was submitted."""
+    return int(request_id[:20]) / 1e9
+
+
 def parse_request(content: bytes) -> Request:
     """Return the request that a file holds.
 

@@ -1,0 +1,271 @@
+"""The clerk: writes down what people ask for, and answers."""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, assert_never
+
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import PhasecastError, RecordsError, RequestError
+from phasecast.core.requests import (
+    Acknowledge,
+    Answer,
+    CloseScan,
+    DescribeSample,
+    LabelPoints,
+    RemoveRegion,
+    Request,
+    SaveRegion,
+    SaveSurface,
+    UndoLabel,
+)
+from phasecast.core.words import words
+from phasecast.records.acknowledgements import AcknowledgementBook, acknowledgement_entry, acknowledgements_path
+from phasecast.records.book import Book, stamp
+from phasecast.records.journal import Entry, append
+from phasecast.records.labels import LabelIndex, label_entries, label_path, undo_entry
+from phasecast.records.mailbox import Mailbox, RequestId, asked_s
+from phasecast.records.notes import add_notes
+from phasecast.records.regions import RegionBook, regions_path, remove_entry, save_entry
+from phasecast.records.results_list import ResultsList
+from phasecast.records.samples import FIELDS, SampleBook, form_entry, samples_path
+from phasecast.records.surfaces import SurfaceBook, surface_entry, surfaces_path
+from phasecast.results import open_result
+
+logger = logging.getLogger(__name__)
+
+SERVED = (
+    "label_points", "undo_label", "save_region", "remove_region", "save_surface", "describe_sample", "acknowledge",
+)  # fmt: skip
+"""Kinds of requests that the clerk serves; closing a scan is the daemon's."""
+
+_TIDY_S = 30.0
+_Line = tuple[str, Mapping[str, str | int | float]]
+"""Key of an answer in the catalogue, and what fills its places."""
+
+
+class Clerk:
+    """Serves requests, one process at a time: of several that try, the one that holds the lock works.
+
+    Each request is written down once, also if the clerk is killed between writing and answering: entries bear the
+    request's id, and an id that is there already is only answered.
+
+    Parameters
+    ----------
+    directory
+        The data directory.
+    mailbox
+        Where requests come from; that of the data directory if None.
+    """
+
+    def __init__(self, directory: DataDirectory, *, mailbox: Mailbox | None = None) -> None:
+        self._directory = directory
+        self._mailbox = mailbox or Mailbox(directory.requests)
+        self._lock: int | None = None
+        self._labels: dict[Path, LabelIndex] = {}
+        self._regions = RegionBook(regions_path(directory))
+        self._surfaces = SurfaceBook(surfaces_path(directory))
+        self._samples = SampleBook(samples_path(directory))
+        self._seen = AcknowledgementBook(acknowledgements_path(directory))
+        self._results = ResultsList(directory)
+        self._tidied_s = float("-inf")
+        self.counters: Counter[str] = Counter()
+        """``done``, ``denied`` (answered with a reason), ``postponed`` (could not be written yet)."""
+
+    @property
+    def is_working(self) -> bool:
+        """Whether this is the clerk that works; True once `step` has got the lock."""
+        return self._lock is not None
+
+    def step(self) -> int:
+        """Serve what waits; return how many requests were answered. Nothing that is asked for raises here.
+
+        Raises
+        ------
+        RecordsError
+            If the folder of requests cannot be read or locked.
+        """
+        if not self._take_lock():
+            return 0
+        answered = 0
+        for request_id, request in self._mailbox.pending(SERVED):
+            try:
+                self._mailbox.settle(request_id, self._answer(request_id, request))
+            except RecordsError as error:
+                # the disk is full, say: later requests must not overtake this one
+                self.counters["postponed"] += 1
+                logger.warning("request %s waits: %s", request_id, error)
+                break
+            answered += 1
+        if time.monotonic() - self._tidied_s > _TIDY_S:
+            self._tidied_s = time.monotonic()
+            self._mailbox.tidy()
+        return answered
+
+    def close(self) -> None:
+        """Let another clerk work; idempotent."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> bool:
+        if self._lock is not None:
+            return True
+        path = self._directory.requests / ".clerk.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RecordsError(
+                f"cannot lock ({error.strerror})", where=str(path), remedy="check permissions"
+            ) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return False
+        self._lock = handle
+        return True
+
+    def _answer(self, request_id: RequestId, request: Request) -> Answer:
+        try:
+            name, values = self._serve(request_id, request)
+            ok = True
+        except RecordsError:
+            raise
+        except PhasecastError as error:
+            ok, name, values = False, "denied", {"reason": str(error)}
+        except Exception as error:
+            logger.exception("request %s", request_id)
+            ok, name, values = False, "denied", {"reason": f"{type(error).__name__}: {error}"}
+        self.counters["done" if ok else "denied"] += 1
+        detail = words("en")(f"answer.{name}", **values)
+        return Answer(ok=ok, detail=detail, time_s=time.time(), key=f"answer.{name}", values=values)
+
+    def _serve(self, request_id: RequestId, request: Request) -> _Line:
+        time_s = asked_s(request_id)
+        match request:
+            case LabelPoints():
+                return self._label(request_id, request, time_s)
+            case UndoLabel(label_id=label_id, who=who):
+                return self._undo(request_id, label_id, who, time_s)
+            case SaveRegion(name=name, scan_raw_uid=raw_uid, who=who):
+                self._write(self._regions, request_id, save_entry(request, request_id, time_s=time_s))
+                self._note(raw_uid, request_id, who, time_s, {"what": "region", "name": name, "role": request.role})
+                return "region_saved", {"name": name}
+            case RemoveRegion(name=name, who=who):
+                self._regions.refresh()
+                if request_id not in self._regions.requests:
+                    if all(region.name != name for region in self._regions.regions):
+                        raise RequestError(f"no region {name!r}", remedy="it may have been removed before")
+                    self._write(self._regions, request_id, remove_entry(name, request_id, who, time_s=time_s))
+                return "region_removed", {"name": name}
+            case SaveSurface(scan_raw_uid=raw_uid, who=who):
+                self._write(self._surfaces, request_id, surface_entry(request, request_id, time_s=time_s))
+                what = {"what": "surface", "vertices": len(request.vertices_um), "confirmed": request.confirmed}
+                self._note(raw_uid, request_id, who, time_s, what)
+                return "surface_saved", {}
+            case DescribeSample(scan_raw_uid=raw_uid, who=who):
+                unknown = [name for name in request.fields if name not in FIELDS]
+                if unknown:
+                    raise RequestError(f"no field {', '.join(unknown)}", remedy=f"fields are {', '.join(FIELDS)}")
+                self._write(self._samples, request_id, form_entry(request, request_id, time_s=time_s))
+                self._note(raw_uid, request_id, who, time_s, {"what": "sample", "fields": dict(request.fields)})
+                return "sample_saved" if raw_uid else "sample_standing", {}
+            case Acknowledge():
+                self._write(self._seen, request_id, acknowledgement_entry(request, request_id, time_s=time_s))
+                return "acknowledged", {}
+            case CloseScan():
+                raise RequestError("scans are closed by the daemon")
+            case _:
+                assert_never(request)
+
+    def _label(self, request_id: RequestId, request: LabelPoints, time_s: float) -> _Line:
+        path = self._directory.results / request.result
+        book = self._label_index(label_path(self._directory, request.scan_raw_uid))
+        book.refresh()
+        with open_result(path) as result:
+            entries, skipped = label_entries(request, request_id, result, time_s=time_s)
+        if not entries:
+            raise RequestError("no pattern to label", where=request.result, remedy="choose points that are done")
+        # a writer that was killed may have left some of them
+        append(book.path, [entry for entry in entries if entry["id"] not in book.ids])
+        note = {"what": "labels", "points": [entry["point"] for entry in entries], "classes": list(request.classes)}
+        add_notes([path], {**stamp(request_id, request.who, time_s), **note, "note": request.note})
+        values: dict[str, str | int | float] = {"points": len(entries), "skipped": skipped}
+        return ("labelled_some" if skipped else "labelled"), values
+
+    def _undo(self, request_id: RequestId, label_id: str, who: str, time_s: float) -> _Line:
+        for path in self._directory.labels.glob("*.jsonl"):
+            book = self._label_index(path)
+            book.refresh()
+            if request_id in book.requests:
+                return "label_undone", {"points": book.undone_by(request_id)}
+            ids = book.in_force(label_id)
+            if ids:
+                append(path, [undo_entry(ids, request_id, who, time_s=time_s)])
+                return "label_undone", {"points": len(ids)}
+        raise RequestError(f"no label {label_id!r} in force", remedy="it may have been taken back before")
+
+    def _label_index(self, path: Path) -> LabelIndex:
+        return self._labels.setdefault(path, LabelIndex(path))
+
+    def _write(self, book: Book, request_id: RequestId, entry: Entry) -> None:
+        book.refresh()
+        if request_id not in book.requests:
+            append(book.path, [entry])
+            book.refresh()
+
+    def _note(self, raw_uid: str, request_id: str, who: str, time_s: float, what: Mapping[str, object]) -> None:
+        if raw_uid:
+            results: Sequence[Path] = [entry.path for entry in self._results.of_scan(raw_uid)]
+            add_notes(results, {**stamp(request_id, who, time_s), **what})
+
+
+class ClerkThread:
+    """Lets a clerk work in the background, as a context.
+
+    Parameters
+    ----------
+    clerk
+        The clerk; closed at the end.
+    interval_s
+        Time between two looks into the mailbox.
+    """
+
+    def __init__(self, clerk: Clerk, *, interval_s: float = 0.2) -> None:
+        self._clerk = clerk
+        self._interval_s = interval_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
+        self.failures = 0
+        self.error = ""
+        """Why the last turn failed; empty if it did not."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._clerk.close()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            try:
+                self._clerk.step()
+                self.error = ""
+            except Exception as error:
+                if not self.error:
+                    logger.exception("the clerk cannot work")
+                self.failures += 1
+                self.error = str(error)
