@@ -59,6 +59,7 @@ class _OpenScan:
     newest_s: float
     status: ExitStatus = "success"
     reason: str = ""
+    closed_by: str = ""
 
 
 @dataclass(slots=True)
@@ -169,6 +170,19 @@ class ScanDesk:
                     self._close(uid, now_s, position)
             elif quiet_s > (self._rules.linger_s if fold.is_complete else min(self._rules.grace_s, self._rules.idle_s)):
                 self._close(uid, now_s, position)
+
+    def close_one(self, uid: ScanUid, now_s: float, position: CapturePosition | None, *, who: str) -> bool:
+        """Close a scan that a person declares over; return False if no such scan is open."""
+        scan = self._open.get(uid)
+        if scan is None:
+            return False
+        scan.closed_by = who
+        if scan.fold.stop is None:
+            scan.reason = f"declared over by {who}"
+            if not scan.fold.rules.frames_place_themselves:
+                scan.status = "abort"
+        self._close(uid, now_s, position)
+        return True
 
     def close_all(self, now_s: float, position: CapturePosition | None) -> None:
         """Close every scan now, because nothing more will come."""
@@ -350,6 +364,8 @@ class ScanDesk:
             "reasons": fold.ledger.reason_sums(),
             "counters": dict(fold.counters),
             "doubt": fold.doubt.reason if fold.doubt else "",
+            "exit_reason": scan.reason,
+            "closed_by": scan.closed_by,
         }
         scan.run.stop(exit_status=scan.status, reason=scan.reason, counters=counters)
         del self._open[uid]

@@ -106,6 +106,12 @@ class ScanFold:
         self.points = PointTable(points, tuple(rules.scalar_fields))
         self.counters: Counter[str] = Counter()
         self.stop: ScanStop | None = None
+        self.frames = 0
+        """Frames received, without duplicates."""
+        self.first_frame_s: float | None = None
+        self.last_frame_s: float | None = None
+        self.last_position_s: float | None = None
+        """POSIX times of receipt; None before the first."""
         self._joiner = Joiner(rule=rules.join, row_points=row_points)
         self._check = JoinCheck(
             row_points=row_points,
@@ -156,6 +162,7 @@ class ScanFold:
             self.counters["duplicate_positions"] += 1
             return
         self._newest_s = max(self._newest_s, point.received_s)
+        self.last_position_s = point.received_s
         self._point_indices.add(point.index)
         self._waiting[point.index] = point
         self.ledger.set_state(point.index, PointState.RECEIVED, "waits for its frame")
@@ -183,6 +190,10 @@ class ScanFold:
             ):
                 self.counters["duplicate_frames"] += 1
             return
+        self.frames += 1
+        if self.first_frame_s is None:
+            self.first_frame_s = ticket.received_s
+        self.last_frame_s = ticket.received_s
         self._outcomes[ticket.frame_id] = outcome
         if self.rules.frames_place_themselves:
             self._add_own_point(ticket, position_um or {}, scalars or {})

@@ -62,9 +62,11 @@ class Clerk:
         The data directory.
     mailbox
         Where requests come from; that of the data directory if None.
+    patience_s
+        How long a request waits for a journal that cannot be written before it is denied.
     """
 
-    def __init__(self, directory: DataDirectory, *, mailbox: Mailbox | None = None) -> None:
+    def __init__(self, directory: DataDirectory, *, mailbox: Mailbox | None = None, patience_s: float = 30.0) -> None:
         self._directory = directory
         self._mailbox = mailbox or Mailbox(directory.requests)
         self._lock: int | None = None
@@ -75,8 +77,11 @@ class Clerk:
         self._seen = AcknowledgementBook(acknowledgements_path(directory))
         self._results = ResultsList(directory)
         self._tidied_s = float("-inf")
+        self._patience_s = patience_s
+        self._waits_since_s: dict[str, float] = {}
         self.counters: Counter[str] = Counter()
-        """``done``, ``denied`` (answered with a reason), ``postponed`` (could not be written yet)."""
+        """``done``, ``denied`` (answered with a reason), ``postponed`` (could not be written yet),
+        ``notes_failed`` (written down, but not beside the result)."""
 
     @property
     def is_working(self) -> bool:
@@ -96,12 +101,13 @@ class Clerk:
         answered = 0
         for request_id, request in self._mailbox.pending(SERVED):
             try:
-                self._mailbox.settle(request_id, self._answer(request_id, request))
+                self._mailbox.settle(request_id, self._answer_in_time(request_id, request))
             except RecordsError as error:
                 # the disk is full, say: later requests must not overtake this one
                 self.counters["postponed"] += 1
                 logger.warning("request %s waits: %s", request_id, error)
                 break
+            self._waits_since_s.pop(request_id, None)
             answered += 1
         if time.monotonic() - self._tidied_s > _TIDY_S:
             self._tidied_s = time.monotonic()
@@ -133,20 +139,32 @@ class Clerk:
         self._lock = handle
         return True
 
+    def _answer_in_time(self, request_id: RequestId, request: Request) -> Answer:
+        """Answer, and deny what could not be written for too long: whoever asked must hear of it."""
+        try:
+            return self._answer(request_id, request)
+        except RecordsError as error:
+            since_s = self._waits_since_s.setdefault(request_id, time.monotonic())
+            if time.monotonic() - since_s < self._patience_s:
+                raise
+            return self._denied(str(error))
+
     def _answer(self, request_id: RequestId, request: Request) -> Answer:
         try:
-            name, values = self._serve(request_id, request)
-            ok = True
+            key, values = self._serve(request_id, request)
         except RecordsError:
             raise
         except PhasecastError as error:
-            ok, name, values = False, "denied", {"reason": str(error)}
+            return self._denied(str(error))
         except Exception as error:
             logger.exception("request %s", request_id)
-            ok, name, values = False, "denied", {"reason": f"{type(error).__name__}: {error}"}
-        self.counters["done" if ok else "denied"] += 1
-        detail = words("en")(f"answer.{name}", **values)
-        return Answer(ok=ok, detail=detail, time_s=time.time(), key=f"answer.{name}", values=values)
+            return self._denied(f"{type(error).__name__}: {error}")
+        self.counters["done"] += 1
+        return answer(key, values)
+
+    def _denied(self, reason: str) -> Answer:
+        self.counters["denied"] += 1
+        return answer("denied", {"reason": reason}, ok=False)
 
     def _serve(self, request_id: RequestId, request: Request) -> _Line:
         time_s = asked_s(request_id)
@@ -197,7 +215,7 @@ class Clerk:
         # a writer that was killed may have left some of them
         append(book.path, [entry for entry in entries if entry["id"] not in book.ids])
         note = {"what": "labels", "points": [entry["point"] for entry in entries], "classes": list(request.classes)}
-        add_notes([path], {**stamp(request_id, request.who, time_s), **note, "note": request.note})
+        self._add_notes([path], {**stamp(request_id, request.who, time_s), **note, "note": request.note})
         values: dict[str, str | int | float] = {"points": len(entries), "skipped": skipped}
         return ("labelled_some" if skipped else "labelled"), values
 
@@ -224,8 +242,22 @@ class Clerk:
 
     def _note(self, raw_uid: str, request_id: str, who: str, time_s: float, what: Mapping[str, object]) -> None:
         if raw_uid:
-            results: Sequence[Path] = [entry.path for entry in self._results.of_scan(raw_uid)]
-            add_notes(results, {**stamp(request_id, who, time_s), **what})
+            results = [entry.path for entry in self._results.of_scan(raw_uid)]
+            self._add_notes(results, {**stamp(request_id, who, time_s), **what})
+
+    def _add_notes(self, results: Sequence[Path], note: Entry) -> None:
+        try:
+            add_notes(results, note)
+        except RecordsError as error:
+            self.counters["notes_failed"] += 1
+            logger.warning("no note beside the result: %s", error)
+
+
+def answer(key: str, values: Mapping[str, str | int | float] | None = None, *, ok: bool = True) -> Answer:
+    """Return an answer, now, in the words of ``answer.<key>`` of the catalogue."""
+    values = values or {}
+    detail = words("en")(f"answer.{key}", **values)
+    return Answer(ok=ok, detail=detail, time_s=time.time(), key=f"answer.{key}", values=values)
 
 
 class ClerkThread:

@@ -69,10 +69,13 @@ class Mailbox:
     ----------
     folder
         ``<data-dir>/requests``.
+    max_bytes
+        Larger files are no requests. Who serves small requests alone need not read the large ones of others.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self._folder = folder
+        self._max_bytes = max_bytes
         self._seen: dict[str, _Seen] = {}
         self._folder_ns = -1
         self.counters: Counter[str] = Counter()
@@ -104,7 +107,7 @@ class Mailbox:
         if not _ID.fullmatch(request_id):
             return None
         for path in (self._path(request_id), self._archived(request_id)):
-            seen = _read(path)
+            seen = _read(path, MAX_BYTES)
             if seen is not None:
                 return seen.letter.answer if seen.letter else None
         return None
@@ -128,7 +131,7 @@ class Mailbox:
             If the answer cannot be written; the request then stays open.
         """
         path = self._path(request_id)
-        seen = _read(path)
+        seen = _read(path, MAX_BYTES)
         if seen is None or seen.letter is None or seen.letter.answer is not None:
             return
         self._write(path, to_json({"schema_version": 1, "request": seen.letter.request, "answer": answer}))
@@ -190,7 +193,7 @@ class Mailbox:
         if not entry.name.endswith(_SUFFIX) or not _ID.fullmatch(entry.name.removesuffix(_SUFFIX)):
             reason = "not named as a request is"
             return _Seen(signature=_signature(status), letter=None, reason=reason, mtime_s=status.st_mtime)
-        return _read(Path(entry.path))
+        return _read(Path(entry.path), self._max_bytes)
 
     def _refuse(self, name: str, reason: str) -> None:
         target = self._folder / _REFUSED / f"{time.time_ns():020d}-{name}"[:200]
@@ -263,7 +266,7 @@ def _parse(content: bytes) -> _Letter:
     return letter
 
 
-def _read(path: Path) -> _Seen | None:
+def _read(path: Path, max_bytes: int) -> _Seen | None:
     """Read one file, whatever it is; None if it is not there."""
     try:
         # without waiting: a pipe that somebody put here must not stop anyone
@@ -280,11 +283,11 @@ def _read(path: Path) -> _Seen | None:
         letter, reason = None, ""
         if not stat.S_ISREG(status.st_mode):
             reason = "not a plain file"
-        elif status.st_size > MAX_BYTES:
-            reason = f"{status.st_size} bytes; a request has at most {MAX_BYTES}"
+        elif status.st_size > max_bytes:
+            reason = f"{status.st_size} bytes; a request has at most {max_bytes}"
         else:
             try:
-                letter = _parse(file.read(MAX_BYTES + 1))
+                letter = _parse(file.read(max_bytes + 1))
             except (RecordsError, OSError) as error:
                 reason = str(error)
     return _Seen(signature=_signature(status), letter=letter, reason=reason, mtime_s=status.st_mtime)

@@ -2,9 +2,12 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from phasecast.core.errors import ResultFileError
+
+_PATIENCE_S = 0.5
 
 
 def _lock_path(path: Path) -> Path:
@@ -30,13 +33,15 @@ class WriterLock:
     def __init__(self, path: Path) -> None:
         self._path = _lock_path(path)
         self._handle: int | None = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._handle)
-            raise ResultFileError(
-                "another process is writing this result", where=str(path), remedy="wait until it has ended"
-            ) from error
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while not _try_lock(self._handle):
+            # `is_being_written` holds the lock for a moment in order to see whether it is free
+            if time.monotonic() > deadline_s:
+                os.close(self._handle)
+                raise ResultFileError(
+                    "another process is writing this result", where=str(path), remedy="wait until it has ended"
+                )
+            time.sleep(0.005)
 
     def release(self) -> None:
         """Let go; idempotent."""
@@ -53,9 +58,14 @@ def is_being_written(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _try_lock(handle)
     finally:
         os.close(handle)
-    return False
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -22,6 +22,7 @@ from phasecast.core.result import ResultHeader
 from phasecast.core.scan import ScanStart
 from phasecast.pipeline.emitter import DerivedRun
 from phasecast.profiles import Profile
+from phasecast.records.samples import FORM_KEY
 from phasecast.results import open_result, repair
 from phasecast.results.repair import is_crashed
 from phasecast.services.placing import POINT_COLUMNS, fold_rules
@@ -121,6 +122,8 @@ class DerivedRuns:
         Called with the path of each result that was closed.
     settings
         Other settings worth recording, JSON-able.
+    sample_form
+        Returns the sample form that stands when the scan of that raw uid starts, JSON-able; must not raise.
     """
 
     folder: Path
@@ -128,9 +131,11 @@ class DerivedRuns:
     stage: XrdStage
     on_finished: Callable[[Path], None]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    sample_form: Callable[[str], Mapping[str, Any]] = lambda uid: {}
     _unfinished: dict[str, UnfinishedResult] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
     _open: dict[str, NexusSink] = field(default_factory=dict)
+    _closed_bytes: int = 0
 
     def recover(self) -> tuple[CapturePosition | None, frozenset[tuple[str, int]]]:
         """Look for what an earlier daemon left; return where to replay from and which frames to skip."""
@@ -167,14 +172,25 @@ class DerivedRuns:
             sink.close()
         self._open.clear()
 
+    def path_of(self, uid: str) -> Path | None:
+        """File of an open scan; None if it is not open."""
+        sink = self._open.get(uid)
+        return sink.path if sink is not None else None
+
     @property
     def open_paths(self) -> list[Path]:
         """Files that grow right now."""
         return [sink.path for sink in self._open.values()]
 
+    @property
+    def bytes_written(self) -> int:
+        """Size of all files that this process has written or is writing."""
+        return self._closed_bytes + sum(_size(sink.path) for sink in self._open.values())
+
     def _finish(self, uid: str) -> None:
         sink = self._open.pop(uid)
         sink.close()
+        self._closed_bytes += _size(sink.path)
         self._finished.add(uid)
         self.on_finished(sink.path)
 
@@ -182,6 +198,7 @@ class DerivedRuns:
         positions = self.profile.positions
         integrator, classifier = self.stage.integrator, self.stage.classifier
         geometry = integrator.geometry
+        form = self.sample_form(start.uid)
         return ResultHeader(
             result_uid=str(uuid.uuid4()),
             raw_uid=start.uid,
@@ -212,8 +229,15 @@ class DerivedRuns:
                 **self.settings,
             },
             versions=software_versions(),
-            metadata=start.metadata,
+            metadata=dict(start.metadata) | ({FORM_KEY: dict(form)} if form else {}),
         )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _file_name(start: ScanStart) -> str:
