@@ -220,6 +220,27 @@ def demo(
     raise typer.Exit(run_demo(options, Console(stderr=True)))
 
 
+@app.command()
+def page(
+    data_dir: DataDir,
+    host: Annotated[str, typer.Option(help="Address to offer it at; beyond this machine it needs a password.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port; 0: any.")] = 8016,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the password that everybody must know.", show_default=False)
+    ] = None,
+) -> None:
+    """Serve the live page of a data directory.
+
+    Example: phasecast page --data-dir beamtime
+    """
+    from phasecast.services.page import PageOptions, run_page
+
+    options = PageOptions(data_dir=data_dir, host=host, port=port, password_file=password_file)
+    raise typer.Exit(run_page(options, say=_say))
+
+
 @simulate_app.command("xrd")
 def simulate_xrd(
     output: Annotated[str, typer.Option("-o", help="simplon://127.0.0.1:PORT (0: any) or a folder for CBF files.")],

@@ -60,3 +60,7 @@ class RequestError(PhasecastError, ValueError):
 
 class RecordsError(PhasecastError):
     """What people said that cannot be read or written down."""
+
+
+class PageError(PhasecastError):
+    """The live page cannot be offered as asked."""

@@ -310,6 +310,10 @@ class Result:
             sha256=str(cell["sha256"]),
         )
 
+    def reason_of(self, row: int) -> str:
+        """Why a point is in its state, as its ledger row says; empty for most."""
+        return str(self._believed(layout.ledger_dataset("reason"), row, row + 1)[0])
+
     @property
     def defects(self) -> xr.Dataset:
         """Everything that could not be used, in order: time_s, channel, reason, detail, frame_number."""

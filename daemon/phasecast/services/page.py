@@ -1,0 +1,140 @@
+"""The live page: a reader of result files in a process of its own, and the clerk of the mailbox."""
+
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import PhasecastError
+from phasecast.core.frame import FrameReference
+from phasecast.core.result import ResultHeader
+from phasecast.profiles import Profile
+from phasecast.records.status import StatusFile
+from phasecast.services.placing import source_options
+from phasecast.sources.frame_store import CaptureFrameStore
+from phasecast.web.hub import Hub, PageTools
+from phasecast.web.server import PageAddress, PageServer
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "page"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOptions:
+    """What `phasecast page` can be told; names as on the command line."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8016
+    password_file: Path | None = None
+
+
+def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
+    """Serve the page until a signal; return the exit status.
+
+    Raises
+    ------
+    PhasecastError
+        If it cannot be served as asked.
+    """
+    address = PageAddress(host=options.host, port=options.port, password=_password(options.password_file))
+    directory = DataDirectory(options.data_dir).create()
+    os.nice(5)
+    with ExitStack() as stack:
+        hub = Hub(directory, page_tools(directory))
+        status = StatusFile(directory.status / f"{SERVICE}.json")
+        server = PageServer(hub, address, lambda: status.write(describe))
+        url = f"http://{address.host}:{server.port}/"
+
+        def describe() -> dict[str, object]:
+            return {"service": SERVICE, "state": "running", "url": url}
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous = signal.signal(number, lambda *_: server.stop())
+            stack.callback(signal.signal, number, previous)
+        say(f"page: {url}")
+        server.run()
+    return 0
+
+
+def page_tools(directory: DataDirectory) -> PageTools:
+    """Return what the page needs from sources, diffraction and report."""
+    return PageTools(
+        read_frame=lambda header, reference: _read_frame(directory, header, reference),
+        tth_of_pixels=_tth_of_pixels,
+        draw_png=_draw_png,
+        write_csv=_write_csv,
+        snapshot=_snapshot,
+        make_report=lambda result, language: _make_report(directory, result, language),
+    )
+
+
+def _read_frame(directory: DataDirectory, header: ResultHeader, reference: FrameReference) -> NDArray[np.integer]:
+    options = source_options(Profile.model_validate(header.profile)) if header.profile else None
+    store = CaptureFrameStore(directory.captures, (directory.root,), options=options)
+    return store.read(reference)
+
+
+def _tth_of_pixels(header: ResultHeader) -> NDArray[np.floating] | None:
+    geometry = header.processing.get("geometry")
+    if not geometry:
+        return None
+    return _tth_of_geometry(tuple(sorted((key, _frozen(value)) for key, value in geometry.items())))
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@lru_cache(maxsize=4)
+def _tth_of_geometry(values: tuple[tuple[str, object], ...]) -> NDArray[np.floating] | None:
+    from phasecast.xrd.geometry import DetectorGeometry
+
+    try:
+        geometry = DetectorGeometry(**dict(values))  # type: ignore[arg-type]
+        return np.degrees(geometry.pyfai().center_array(geometry.shape, unit="2th_rad"))
+    except (TypeError, ValueError, KeyError) as error:
+        logger.warning("no 2theta of pixels: %s", error)
+        return None
+
+
+def _draw_png(result: Path, target: Path) -> None:
+    from phasecast.report.map_png import draw_map
+    from phasecast.results import open_result
+
+    with open_result(result) as opened:
+        draw_map(opened, target)
+
+
+def _write_csv(result: Path, target: Path) -> None:
+    raise NotImplementedError(result, target)
+
+
+def _snapshot(result: Path, target: Path) -> None:
+    shutil.copyfile(result, target)
+
+
+def _make_report(directory: DataDirectory, result: Path, language: str) -> Path:
+    raise NotImplementedError(directory, result, language)
+
+
+def _password(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise PhasecastError(f"cannot be read: {error.strerror}", where=str(file)) from error
+    if not password:
+        raise PhasecastError("holds no password", where=str(file), remedy="write one into its first line")
+    return password

@@ -1,0 +1,143 @@
+"""What all sessions of the page share: the list of results, the scans that are open, the daemon's own words."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import ResultFileError
+from phasecast.core.frame import FrameReference
+from phasecast.core.result import ResultHeader
+from phasecast.records.mailbox import Mailbox
+from phasecast.records.results_list import ResultEntry, ResultsList
+from phasecast.records.status import read_status
+from phasecast.web.live_scan import LiveScan
+
+logger = logging.getLogger(__name__)
+
+_OPEN_SCANS = 6
+_LIST_S = 2.0
+_STATUS_S = 0.4
+STALE_S = 4.0
+"""A daemon speaks once a second; after this long without a word the page says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageTools:
+    """What the page needs from rooms it must not know.
+
+    Parameters
+    ----------
+    read_frame
+        Reads the raw frame of a point, (rows, cols); raises `PhasecastError` where it is gone.
+    tth_of_pixels
+        2theta of every pixel of a scan's detector in deg, (rows, cols); None where the geometry is unknown.
+    draw_png
+        Draws a result as PNG into a file.
+    write_csv
+        Writes the maps of a result as CSV into a file.
+    snapshot
+        Copies what is committed of a growing result into a closed file.
+    make_report
+        Writes the report of a result again; returns its path.
+    """
+
+    read_frame: Callable[[ResultHeader, FrameReference], NDArray[np.integer]]
+    tth_of_pixels: Callable[[ResultHeader], NDArray[np.floating] | None]
+    draw_png: Callable[[Path, Path], None]
+    write_csv: Callable[[Path, Path], None]
+    snapshot: Callable[[Path, Path], None]
+    make_report: Callable[[Path, str], Path]
+
+
+class Hub:
+    """Shared by all sessions of one page process; used from the server's loop alone.
+
+    Parameters
+    ----------
+    directory
+        The data directory.
+    tools
+        See `PageTools`.
+    """
+
+    def __init__(self, directory: DataDirectory, tools: PageTools) -> None:
+        self.directory = directory
+        self.tools = tools
+        self.mailbox = Mailbox(directory.requests)
+        self._list = ResultsList(directory)
+        self._scans: OrderedDict[str, LiveScan] = OrderedDict()
+        self._entries: list[ResultEntry] = []
+        self._listed_s = -np.inf
+        self._status: dict[str, Any] | None = None
+        self._status_read_s = -np.inf
+
+    def results(self) -> list[ResultEntry]:
+        """All results, the growing ones first; looked up every two seconds at most."""
+        now_s = time.monotonic()
+        if now_s - self._listed_s >= _LIST_S:
+            self._entries = self._list.read()
+            self._listed_s = time.monotonic()
+        return self._entries
+
+    def entry(self, name: str) -> ResultEntry | None:
+        """Entry of a result by its file name."""
+        return next((entry for entry in self.results() if entry.path.name == name), None)
+
+    def newest(self) -> str:
+        """File name of the result to show first: the growing one, else the newest readable one; empty if none."""
+        return next((entry.path.name for entry in self.results() if entry.is_readable), "")
+
+    def scan(self, name: str) -> LiveScan:
+        """Return an open scan by the name of its file, brought up to date.
+
+        Raises
+        ------
+        ResultFileError
+            If there is no such file in the results folder, or it cannot be read.
+        """
+        if not name or Path(name).name != name:
+            raise ResultFileError("no such result", where=repr(name), remedy="choose one from the list of scans")
+        scan = self._scans.get(name)
+        if scan is None:
+            scan = LiveScan(self.directory.results / name)
+            self._scans[name] = scan
+            while len(self._scans) > _OPEN_SCANS:
+                _, oldest = self._scans.popitem(last=False)
+                oldest.close()
+        self._scans.move_to_end(name)
+        try:
+            scan.poll()
+        except ResultFileError:
+            self._scans.pop(name).close()
+            raise
+        return scan
+
+    def status(self) -> dict[str, Any] | None:
+        """What the daemon last said of itself; None if it never did or it cannot be read."""
+        now_s = time.monotonic()
+        if now_s - self._status_read_s >= _STATUS_S:
+            self._status_read_s = now_s
+            try:
+                self._status = read_status(self.directory.status / "live-xrd.json")
+            except (OSError, ValueError) as error:
+                logger.warning("the daemon's status cannot be read: %s", error)
+                self._status = None
+        return self._status
+
+    def status_age_s(self) -> float:
+        """Seconds since the daemon last spoke; infinite if it never did."""
+        status = self.status()
+        return time.time() - float(status["time_s"]) if status else float("inf")
+
+    def is_live(self, name: str) -> bool:
+        """Whether a daemon that speaks is writing a result."""
+        status = self.status()
+        return bool(status) and self.status_age_s() <= STALE_S and name in (status or {}).get("results", [])

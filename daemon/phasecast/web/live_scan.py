@@ -1,0 +1,234 @@
+"""One scan as all sessions of the page see it: written in one place, read by version."""
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phasecast.core.ledger import PointState
+from phasecast.core.result import ResultHeader
+from phasecast.records.regions import inside_polygon
+from phasecast.results.follow import ResultFollower, Rows
+from phasecast.web.canvas import Canvas, canvas_for
+from phasecast.web.colours import CLEAR, STATE_COLOURS, Pixels, pixel
+from phasecast.web.layers import COMPOSITE, LEDGER, UNSURE, Cells, LayerKey, paint
+
+_POLL_S = 0.2
+_PICTURES = 24
+_REMEMBERED = 256
+_LIMIT_MARGIN = 1.25
+
+
+@dataclass(slots=True)
+class Picture:
+    """The pixels of one layer, (rows, columns), row 0 at the lowest y, and the version that they show."""
+
+    key: LayerKey
+    pixels: Pixels
+    side: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A rectangle of a picture that changed: first row, first column, and its pixels."""
+
+    row: int
+    column: int
+    pixels: Pixels
+
+
+class LiveScan:
+    """A result file that is followed, with the pictures of its layers.
+
+    Nothing here knows of sessions: each asks for what changed since the version it shows. Everything runs in the
+    thread of the server's loop, so that one writer and many readers need no lock.
+
+    Parameters
+    ----------
+    path
+        The result file.
+
+    Attributes
+    ----------
+    columns
+        The followed file.
+    canvas
+        Where its points lie.
+    version
+        Grows with every change.
+    epoch
+        Grows when everything must be drawn anew.
+
+    Raises
+    ------
+    ResultFileError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.columns = ResultFollower(path)
+        self.version = 1
+        self.epoch = 1
+        self._changes: deque[tuple[int, Rows]] = deque(maxlen=_REMEMBERED)
+        self._pictures: OrderedDict[LayerKey, Picture] = OrderedDict()
+        self._polled_s = time.monotonic()
+        self._arrange()
+
+    @property
+    def header(self) -> ResultHeader:
+        """Header of the result."""
+        return self.columns.result.header
+
+    def close(self) -> None:
+        """Close the file."""
+        self.columns.close()
+
+    def poll(self) -> None:
+        """Look at the file again, at most five times a second however many sessions ask.
+
+        Raises
+        ------
+        ResultFileError
+            If the file cannot be read any more.
+        """
+        now_s = time.monotonic()
+        if now_s - self._polled_s < _POLL_S:
+            return
+        self._polled_s = now_s
+        rows, replaced = self.columns.advance()
+        if replaced:
+            self._arrange()
+            self._begin_epoch()
+        elif rows.size:
+            self.version += 1
+            self._changes.append((self.version, rows))
+            largest = float(np.nanmax(self.columns.total[rows], initial=0.0))
+            if self.canvas.update(rows) or largest > self._total_limit:
+                self._choose_total_limit()
+                self._begin_epoch()
+
+    def changes_since(self, version: int) -> Rows | None:
+        """Return the points that changed after a version, ascending; None if that is too long ago to know."""
+        if version == self.version:
+            return np.zeros(0, dtype=np.int64)
+        if not self._changes or self._changes[0][0] > version + 1:
+            return None
+        return np.unique(np.concatenate([rows for number, rows in self._changes if number > version]))
+
+    def picture(self, key: LayerKey) -> Picture:
+        """Return the picture of a layer as it is now; only what changed since it was last asked for is painted."""
+        picture = self._pictures.get(key)
+        rows = self.changes_since(picture.version) if picture is not None else None
+        if picture is None or rows is None:
+            picture = self._paint_all(key)
+            self._pictures[key] = picture
+            while len(self._pictures) > _PICTURES:
+                self._pictures.popitem(last=False)
+        elif rows.size:
+            self._paint(picture, rows)
+        picture.version = self.version
+        self._pictures.move_to_end(key)
+        return picture
+
+    def patches(self, picture: Picture, rows: Rows) -> list[Patch]:
+        """Return rectangles of a picture that is up to date, few and small, that hold some points."""
+        _, cells = self.canvas.cells(rows, picture.side)
+        return [Patch(top, left, picture.pixels[top:bottom, left:right]) for top, bottom, left, right in _boxes(cells)]
+
+    def nearest(self, x_um: float, y_um: float) -> int | None:
+        """Return the point nearest to a place; None if none lies within a step and a half."""
+        columns, (dx, dy) = self.columns, self.canvas.step_um
+        distance = np.hypot((columns.x_um - x_um) / dx, (columns.y_um - y_um) / dy)
+        distance[(columns.state == PointState.SUPERSEDED) | ~np.isfinite(distance)] = np.inf
+        if distance.size == 0 or not np.min(distance) <= 1.5:
+            return None
+        return int(np.argmin(distance))
+
+    def neighbour(self, point: int, right: int, up: int) -> int | None:
+        """Return the next point in a direction; None at the edge."""
+        dx, dy = self.canvas.step_um
+        x, y = self.columns.x_um[point] + right * dx, self.columns.y_um[point] + up * dy
+        found = self.nearest(float(x), float(y))
+        return None if found == point else found
+
+    def inside(self, geometry: Mapping[str, Any]) -> Rows:
+        """Return the points inside a selection that the browser describes: a rectangle or a polygon in um."""
+        x, y = self.columns.x_um, self.columns.y_um
+        if geometry.get("type") == "rect":
+            low_x, high_x = sorted((geometry["x0"], geometry["x1"]))
+            low_y, high_y = sorted((geometry["y0"], geometry["y1"]))
+            held = (x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y)
+        elif geometry.get("type") == "poly":
+            corners = np.column_stack([geometry["x"], geometry["y"]]).astype(np.float64)
+            held = inside_polygon(corners, x, y)
+        else:
+            held = np.zeros(x.size, dtype=np.bool_)
+        return np.flatnonzero(held & (self.columns.state != PointState.SUPERSEDED))
+
+    @property
+    def total_limit(self) -> float:
+        """Counts of a frame that take the brightest colour."""
+        return self._total_limit
+
+    def _arrange(self) -> None:
+        self.canvas: Canvas = canvas_for(self.columns)
+        self._choose_total_limit()
+
+    def _choose_total_limit(self) -> None:
+        largest = float(np.nanmax(self.columns.total, initial=0.0))
+        self._total_limit = max(largest, 1.0) * (_LIMIT_MARGIN if self.columns.is_growing else 1.0)
+
+    def _begin_epoch(self) -> None:
+        self.version += 1
+        self.epoch += 1
+        self._changes.clear()
+        self._pictures.clear()
+
+    def _paint_all(self, key: LayerKey) -> Picture:
+        side = self.canvas.side(fine=key.name in (COMPOSITE, LEDGER, UNSURE))
+        ground = pixel(STATE_COLOURS[PointState.PENDING]) if key.name == LEDGER else CLEAR
+        picture = Picture(key, np.full(self.canvas.shape(side), ground), side, self.version)
+        self._paint(picture, np.arange(self.columns.points))
+        return picture
+
+    def _paint(self, picture: Picture, rows: Rows) -> None:
+        current = self.columns.state[rows]
+        # Of several points in a cell the later one shows, and never one that was measured again.
+        rows = rows[
+            (current != PointState.SUPERSEDED) & ((current != PointState.PENDING) | (picture.key.name != LEDGER))
+        ]
+        points, cells = self.canvas.cells(rows, picture.side)
+        if points.size == 0:
+            return
+        blocks = paint(picture.key, self.columns, points, cells, self._total_limit)
+        inner = np.arange(picture.side)
+        picture.pixels[
+            cells.top[:, None, None] + inner[None, :, None], cells.left[:, None, None] + inner[None, None, :]
+        ] = blocks
+
+
+def _boxes(cells: Cells) -> list[tuple[int, int, int, int]]:
+    """Return top, bottom, left and right of rectangles that cover all cells: one, or one a line of cells."""
+    if cells.top.size == 0:
+        return []
+    whole = _box(cells.top, cells.left, cells.side)
+    area = (whole[1] - whole[0]) * (whole[3] - whole[2])
+    if area <= 8 * cells.top.size * cells.side**2 or cells.top.size == 1:
+        return [whole]
+    by_row = np.unique(cells.top).size <= np.unique(cells.left).size
+    lines = cells.top if by_row else cells.left
+    boxes = []
+    for line in np.unique(lines):
+        chosen = lines == line
+        boxes.append(_box(cells.top[chosen], cells.left[chosen], cells.side))
+    return boxes
+
+
+def _box(top: Rows, left: Rows, side: int) -> tuple[int, int, int, int]:
+    return int(top.min()), int(top.max()) + side, int(left.min()), int(left.max()) + side

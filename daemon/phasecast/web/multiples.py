@@ -1,0 +1,73 @@
+"""Small multiples: one confidence map a class, all with the ranges of the large map."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import panel as pn
+from bokeh.events import Tap
+from bokeh.models import Range1d
+from bokeh.plotting import figure
+
+from phasecast.core.result import PhaseClass
+from phasecast.core.words import Words
+from phasecast.web.layers import LayerKey
+from phasecast.web.live_scan import LiveScan
+from phasecast.web.map_view import PictureSource
+from phasecast.web.theme import Theme
+
+_COLUMNS = 5
+_HEIGHT = 132
+
+
+class SmallMultiples:
+    """The confidence maps of all classes of a scan.
+
+    Parameters
+    ----------
+    words, theme
+        Of the session.
+    x_range, y_range
+        Those of the large map: zooming one zooms all.
+    on_tap
+        Called with (class id, x_um, y_um).
+    """
+
+    def __init__(
+        self, words: Words, theme: Theme, ranges: tuple[Range1d, Range1d], on_tap: Callable[[str, float, float], None]
+    ) -> None:
+        self._words, self._theme = words, theme
+        self._ranges = ranges
+        self._on_tap = on_tap
+        self._sources: dict[str, PictureSource] = {}
+        self._classes: tuple[PhaseClass, ...] = ()
+        self.panel = pn.GridBox(ncols=_COLUMNS, sizing_mode="stretch_width", css_classes=["pc-multiples"])
+
+    def show(self, scan: LiveScan) -> None:
+        """Bring all maps up to date."""
+        if scan.header.classes != self._classes:
+            self._build(scan.header.classes)
+        for class_id, source in self._sources.items():
+            source.show(scan, LayerKey(class_id))
+
+    def _build(self, classes: tuple[PhaseClass, ...]) -> None:
+        self._classes = classes
+        self._sources = {phase.id: PictureSource(f"multiple-{phase.id}") for phase in classes}
+        self.panel.ncols = min(_COLUMNS, max(math.ceil(len(classes) / 2), 1))
+        self.panel[:] = [pn.pane.Bokeh(self._plot(phase), sizing_mode="stretch_width") for phase in classes]
+
+    def _plot(self, phase: PhaseClass) -> Any:
+        plot = figure(
+            name=f"multiple-{phase.id}", height=_HEIGHT, sizing_mode="stretch_width", match_aspect=True,
+            x_range=self._ranges[0], y_range=self._ranges[1], tools="", toolbar_location=None,
+            title=self._words.name_of(phase.name_en, phase.name_ja), min_border=1,
+        )  # fmt: skip
+        self._theme.dress(plot)
+        plot.axis.visible = False
+        plot.grid.visible = False
+        plot.title.text_font_size = "11px"
+        plot.title.text_font_style = "normal"
+        plot.title.standoff = 2
+        plot.image_rgba("image", "x", "y", "dw", "dh", source=self._sources[phase.id].source)
+        plot.on_event(Tap, lambda event: self._on_tap(phase.id, event.x, event.y))
+        return plot

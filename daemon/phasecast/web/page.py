@@ -1,0 +1,224 @@
+"""The page of one session: parts that show one view, and a tick that brings them up to date."""
+
+import html
+import logging
+from typing import Any
+
+import numpy as np
+import panel as pn
+from bokeh.events import SelectionGeometry, Tap
+
+from phasecast.core.errors import PhasecastError
+from phasecast.web.hub import Hub
+from phasecast.web.keys import Keys
+from phasecast.web.layers import COMPOSITE, LEDGER, TOTAL, UNSURE, LayerKey
+from phasecast.web.legend import legend_html
+from phasecast.web.live_scan import LiveScan
+from phasecast.web.map_view import MapView
+from phasecast.web.multiples import SmallMultiples
+from phasecast.web.now_view import NowView
+from phasecast.web.point_view import PointView
+from phasecast.web.session import Session, arguments_of_request, link
+from phasecast.web.tab import Tab
+from phasecast.web.theme import PARTS
+
+logger = logging.getLogger(__name__)
+
+TICK_MS = 400
+
+
+class Page:
+    """Everything one browser sees.
+
+    Parameters
+    ----------
+    hub
+        What all sessions share.
+    session
+        View, words and colours of this one.
+    """
+
+    def __init__(self, hub: Hub, session: Session) -> None:
+        self._hub, self._session = hub, session
+        self._words, self._view = session.words, session.view
+        self._scan: LiveScan | None = None
+        self._problem = ""
+        self.map = MapView(self._words, session.theme)
+        self.multiples = SmallMultiples(
+            self._words, session.theme, (self.map.x_range, self.map.y_range), self._tap_multiple
+        )
+        self.point = PointView(hub, self._words, session.theme)
+        self.now = NowView(hub, self._words)
+        self._others: tuple[Tab, ...] = ()
+        self.keys = Keys(lost_text=self._words("page.lost"))
+        self._make_controls()
+        self.map.plot.on_event(Tap, self._tap)
+        self.map.plot.on_event(SelectionGeometry, self._select)
+        self.keys.on_msg(self._key)
+        self._view.param.watch(lambda _: self.refresh(), ["scan", "layer", "threshold", "points"])
+
+    # layout
+
+    def build(self) -> Any:
+        """Return the whole page."""
+        words = self._words
+        left = pn.Column(
+            pn.Row(self._layer, self._threshold, sizing_mode="stretch_width"),
+            pn.pane.Bokeh(self.map.plot, sizing_mode="stretch_width"),
+            self._legend,
+            self.multiples.panel,
+            self._note,
+            sizing_mode="stretch_width",
+            min_width=560,
+        )
+        right = pn.Column(self.point.panel, sizing_mode="stretch_width", min_width=480)
+        self._tabs = pn.Tabs(
+            (words("page.tab_map"), pn.Row(left, right, sizing_mode="stretch_width")),
+            *((words(tab.title_key), tab.panel) for tab in self._others),
+            dynamic=True,
+            sizing_mode="stretch_width",
+        )
+        self._tabs.param.watch(lambda _: self.refresh(), "active")
+        return pn.Column(self._header(), self.now.panel, self._tabs, self.keys, sizing_mode="stretch_width", margin=10)
+
+    def _header(self) -> Any:
+        words = self._words
+        arguments = arguments_of_request()
+        other = "en" if words.language == "ja" else "ja"
+        look = "light" if self._session.theme.name == "dark" else "dark"
+        links = (
+            f"<div class='links'><a href='{html.escape(link(arguments, lang=other))}'>"
+            f"{'English' if other == 'en' else '日本語'}</a>"
+            f"<a href='{html.escape(link(arguments, theme=look))}'>{html.escape(words(f'page.{look}'))}</a></div>"
+        )
+        return pn.Row(
+            pn.pane.HTML("<h1>phasecast</h1>", stylesheets=[PARTS], width=130),
+            self._choice,
+            pn.pane.HTML(links, stylesheets=[PARTS], sizing_mode="stretch_width"),
+            sizing_mode="stretch_width",
+        )
+
+    def _make_controls(self) -> None:
+        words, view = self._words, self._view
+        self._choice = pn.widgets.Select(
+            name="", options={words("page.newest"): ""}, value="", css_classes=["pc-scan"], width=420
+        )
+        self._choice.param.watch(self._choose_scan, "value")
+        self._layer = pn.widgets.Select(name=words("page.layer"), css_classes=["pc-layer"], width=230)
+        self._layer.options = {words("page.composite"): COMPOSITE}
+        self._layer.param.watch(lambda event: event.new and view.param.update(layer=event.new), "value")
+        self._threshold = pn.widgets.FloatSlider(
+            name=words("common.threshold"), start=0.05, end=0.95, step=0.05, value=view.threshold,
+            css_classes=["pc-threshold"], width=260,
+        )  # fmt: skip
+        self._threshold.param.watch(lambda event: view.param.update(threshold=event.new), "value")
+        self._legend = pn.pane.HTML("", stylesheets=[PARTS], css_classes=["pc-legend"], sizing_mode="stretch_width")
+        note = f"{words('common.confidence_note')} {words('common.unsure_note')}"
+        self._note = pn.pane.HTML(
+            f"<p class='hint'>{html.escape(note)}</p>", stylesheets=[PARTS], sizing_mode="stretch_width"
+        )
+
+    # what happens
+
+    def tick(self) -> None:
+        """Bring the page up to date; what cannot be read is said, never raised."""
+        self.keys.beat += 1
+        self._offer_scans()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the view as it is now."""
+        name = self._view.scan or self._hub.newest()
+        try:
+            scan = self._hub.scan(name) if name else None
+            self._problem = ""
+        except PhasecastError as error:
+            scan, self._problem = None, str(error)
+        changed = scan is not self._scan
+        self._scan = scan
+        self.now.show(scan, name, self._problem)
+        if scan is None:
+            self.point.clear()
+            if self._tabs.active:
+                self._others[int(self._tabs.active) - 1].show(None)
+            return
+        if changed:
+            self._offer_layers(scan)
+        active = int(self._tabs.active)
+        if active:
+            self._others[active - 1].show(scan)
+            return
+        key = self._key_of_layer(scan)
+        self.map.show(scan, key)
+        self.multiples.show(scan)
+        legend = legend_html(scan, key, self._words)
+        if legend != self._legend.object:
+            self._legend.object = legend
+        self._show_points(scan)
+
+    def _show_points(self, scan: LiveScan) -> None:
+        points = self._view.points[self._view.points < scan.columns.points]
+        self.map.mark(scan, int(points[0]) if points.size == 1 else None)
+        if points.size:
+            self.point.show(scan, points, self._view.threshold)
+        else:
+            self.point.clear()
+
+    def _key_of_layer(self, scan: LiveScan) -> LayerKey:
+        names = {COMPOSITE, UNSURE, LEDGER, TOTAL, *(phase.id for phase in scan.header.classes)}
+        name = self._view.layer if self._view.layer in names else COMPOSITE
+        if name == COMPOSITE and not scan.header.classes:
+            name = TOTAL
+        return LayerKey(name, round(self._view.threshold, 2) if name == COMPOSITE else 0.0)
+
+    def _offer_scans(self) -> None:
+        options = {self._words("page.newest"): ""}
+        for entry in self._hub.results():
+            label = f"{entry.path.stem} · {entry.sample}" if entry.sample else entry.path.stem
+            options[label] = entry.path.name
+        if options != self._choice.options:
+            self._choice.options = options
+        if self._choice.value != self._view.scan and self._view.scan in options.values():
+            self._choice.value = self._view.scan
+
+    def _offer_layers(self, scan: LiveScan) -> None:
+        words = self._words
+        options = {words("page.composite"): COMPOSITE}
+        for phase in scan.header.classes:
+            options[words.name_of(phase.name_en, phase.name_ja)] = phase.id
+        options |= {words(f"page.{name}_layer"): name for name in (UNSURE, LEDGER, TOTAL)}
+        wanted = self._view.layer
+        self._layer.options = options
+        self._layer.value = wanted if wanted in options.values() else COMPOSITE
+
+    def _choose_scan(self, event: Any) -> None:
+        if event.new != self._view.scan:
+            self._view.param.update(scan=event.new or "", points=np.zeros(0, dtype=np.int64), point=None)
+
+    def _tap(self, event: Any) -> None:
+        if self._scan is not None and event.x is not None:
+            point = self._scan.nearest(event.x, event.y)
+            if point is not None:
+                self._view.choose(np.array([point]))
+
+    def _tap_multiple(self, class_id: str, x_um: float, y_um: float) -> None:
+        if self._scan is not None:
+            point = self._scan.nearest(x_um, y_um)
+            self._layer.value = class_id
+            if point is not None:
+                self._view.choose(np.array([point]))
+
+    def _select(self, event: Any) -> None:
+        if self._scan is None or not event.final:
+            return
+        points = self._scan.inside(event.geometry)
+        if points.size:
+            self._view.choose(points)
+
+    def _key(self, message: Any) -> None:
+        step = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowDown": (0, -1), "ArrowUp": (0, 1)}.get(str(message))
+        if step is None or self._scan is None or self._view.point is None:
+            return
+        point = self._scan.neighbour(self._view.point, *step)
+        if point is not None:
+            self._view.choose(np.array([point]))

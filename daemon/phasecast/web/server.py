@@ -1,0 +1,122 @@
+"""The server of the page: one process, one loop, many sessions."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import panel as pn
+from tornado.ioloop import PeriodicCallback
+
+from phasecast.core.errors import PageError
+from phasecast.web.hub import Hub
+from phasecast.web.page import TICK_MS, Page
+from phasecast.web.session import Session, arguments_of_request
+
+logger = logging.getLogger(__name__)
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAddress:
+    """Where the page is offered, and to whom.
+
+    Parameters
+    ----------
+    host
+        Address to bind to.
+    port
+        Port; 0 for any.
+    password
+        What everybody must know where the page is offered beyond this machine; empty for none.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8016
+    password: str = ""
+
+    def __post_init__(self) -> None:
+        if self.host not in _LOOPBACK and not self.password:
+            raise PageError(
+                "a page that others can reach needs a password",
+                where=f"--host {self.host}",
+                remedy="name a file that holds one with --password-file, or leave --host at 127.0.0.1 and use ssh -L",
+            )
+
+
+class PageServer:
+    """Serves the page of a hub.
+
+    Parameters
+    ----------
+    hub
+        What all sessions share.
+    address
+        Where.
+    every_second
+        Called once a second, sessions or none.
+    """
+
+    def __init__(self, hub: Hub, address: PageAddress, every_second: Callable[[], None]) -> None:
+        self._hub = hub
+        pn.extension()
+        pn.config.respect_explicit_sizing = True
+        options: dict[str, Any] = {}
+        if address.password:
+            options = {"basic_auth": address.password, "cookie_secret": secrets.token_hex(32)}
+        if address.host not in _LOOPBACK:
+            options["websocket_origin"] = "*"
+        try:
+            self._server = pn.serve(
+                {"/": self._open_session},
+                port=address.port,
+                address=address.host,
+                show=False,
+                start=False,
+                title={"/": "phasecast"},
+                verbose=False,
+                static_dirs={"results": str(hub.directory.results), "reports": str(hub.directory.reports)},
+                # a tab that was closed is forgotten soon: sessions must not pile up over a beamtime
+                unused_session_lifetime_milliseconds=4000,
+                check_unused_sessions_milliseconds=2000,
+                **options,
+            )
+        except OSError as error:
+            raise PageError(
+                f"cannot listen: {error.strerror}", where=f"{address.host}:{address.port}",
+                remedy="is another page running there? choose another --port",
+            ) from error  # fmt: skip
+        self._every_second = PeriodicCallback(every_second, 1000)
+
+    @property
+    def port(self) -> int:
+        """The port that was taken."""
+        return int(self._server.port)
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self._server.start()
+        self._every_second.start()
+        self._server.io_loop.start()
+
+    def stop(self) -> None:
+        """End the loop; may be called from a signal handler."""
+        self._server.io_loop.add_callback_from_signal(self._end)
+
+    def _end(self) -> None:
+        self._every_second.stop()
+        self._server.stop()
+        self._server.io_loop.stop()
+
+    def _open_session(self) -> Any:
+        session = Session(arguments_of_request())
+        pn.config.theme = "dark" if session.theme.name == "dark" else "default"
+        pn.config.raw_css = [session.theme.css()]
+        page = Page(self._hub, session)
+        layout = page.build()
+        page.tick()
+        session.keep_in_address()
+        pn.state.add_periodic_callback(page.tick, period=TICK_MS)
+        return layout
