@@ -151,6 +151,44 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command()
+def report(
+    result: Annotated[Path, typer.Argument(help="Result file (.nxs).", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("-o", help="HTML file; default: in the data directory's reports.")
+    ] = None,
+    language: Annotated[str, typer.Option("--language", help="en or ja.")] = "en",
+    figures: Annotated[
+        bool,
+        typer.Option(
+            "--figures",
+            help="Also figures as SVG, PDF and 600 dpi TIFF, maps as TIFF and CSV, patterns as .xye; in a folder.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a scan: one HTML file that opens anywhere, and the same as JSON.
+
+    Example: phasecast report results/scan.nxs --language ja --figures
+    """
+    from phasecast.core.words import LANGUAGES
+    from phasecast.services.report import write_report
+
+    chosen = next((name for name in LANGUAGES if name == language), None)
+    if chosen is None:
+        raise PhasecastError(
+            f"{language!r} is no language", where="--language", remedy=f"give one of {', '.join(LANGUAGES)}"
+        )
+    paths = write_report(result, output, language=chosen, figures=figures)
+    made = {"html": paths.html, "json": paths.json, "figures": paths.figures}
+    if as_json:
+        _print_json(made)
+        return
+    for name, path in made.items():
+        if path is not None:
+            _say(f"{name}: {path}")
+
+
 @live_app.command("xrd")
 def live_xrd(
     profile: ProfileName,

@@ -1,6 +1,7 @@
 """The share of an area that holds a phase, with an interval that respects that neighbours resemble each other."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -113,7 +114,9 @@ def wilson(value: float, points: float, *, level: float = LEVEL, correlated: boo
     scale = 1 + z**2 / points
     centre = (value + z**2 / (2 * points)) / scale
     half = z * np.sqrt(value * (1 - value) / points + z**2 / (4 * points**2)) / scale
-    return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
+    # exact at the ends, where rounding would leave a trace
+    low = 0.0 if value == 0 else max(float(centre - half), 0.0)
+    return low, 1.0 if value == 1 else min(float(centre + half), 1.0)
 
 
 def _grid_share(held: NDArray[np.bool_], placement: Placement, chosen: NDArray[np.bool_]) -> float:
@@ -126,7 +129,7 @@ def _grid_share(held: NDArray[np.bool_], placement: Placement, chosen: NDArray[n
     rest = np.where(mask, picture - np.mean(picture[mask]), 0.0)
     shape = tuple(next_fast_len(2 * size - 1, real=True) for size in mask.shape)
     products = irfft2(np.abs(rfft2(rest, shape)) ** 2, shape)
-    pairs = np.rint(irfft2(np.abs(rfft2(mask.astype(np.float64), shape)) ** 2, shape))
+    pairs = np.rint(np.asarray(irfft2(np.abs(rfft2(mask.astype(np.float64), shape)) ** 2, shape), dtype=np.float64))
     dy = _steps(shape[0], placement.y_um)
     dx = _steps(shape[1], placement.x_um)
     distance = np.hypot(dy[:, None], dx[None, :])

@@ -50,6 +50,23 @@ class Surface:
         if np.any(np.hypot(*np.diff(corners, axis=0).T) == 0):
             raise ValueError("two corners that follow each other lie at one place")
 
+    @classmethod
+    def beside(cls, vertices_um: ArrayLike, parts: NDArray[np.str_], x_um: ArrayLike, y_um: ArrayLike) -> "Surface":
+        """Return the surface along a line that a person drew in either direction, turned so that the steel is inside.
+
+        Parameters
+        ----------
+        vertices_um
+            Corners, (m, 2).
+        parts, x_um, y_um
+            As from `propose_parts`, and positions, (n,).
+        """
+        corners = tuple((float(x), float(y)) for x, y in np.asarray(vertices_um, dtype=np.float64))
+        surface = cls(vertices_um=corners)
+        distance = surface.distance_um(x_um, y_um)
+        steel = distance[(parts == STEEL) & np.isfinite(distance)]
+        return surface if not steel.size or np.median(steel) <= 0 else cls(vertices_um=corners[::-1])
+
     def distance_um(self, x_um: ArrayLike, y_um: ArrayLike) -> Floats:
         """Return the distance of points, normal to the line and positive away from the steel; shape as `x_um`."""
         x, y = np.broadcast_arrays(np.asarray(x_um, dtype=np.float64), np.asarray(y_um, dtype=np.float64))

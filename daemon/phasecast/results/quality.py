@@ -216,8 +216,18 @@ def line_drift(result: Result, max_points: int = 2000) -> LineDrift | None:
     chosen = holds if holds.size <= max_points else holds[np.linspace(0, holds.size - 1, max_points).astype(np.int64)]
     intensity, sigma = rows_of(result, "intensity", chosen), rows_of(result, "sigma", chosen)
     centroid, error = line_positions(result.header.tth_deg, intensity, sigma, line.tth_deg)
-    drift = drift_of(result.ledger["time_s"].values[chosen], centroid, error)
+    drift = drift_of(result.ledger["time_s"].values[chosen], _without_strangers(centroid), error)
     return None if drift is None else LineDrift(line=line, drift=drift)
+
+
+def _without_strangers(centroid_deg: Floats) -> Floats:
+    """Centroids without those that another phase's line has pulled away: beyond five robust deviations."""
+    known = centroid_deg[np.isfinite(centroid_deg)]
+    if known.size < 3:
+        return centroid_deg
+    middle = float(np.median(known))
+    deviation = 1.4826 * float(np.median(np.abs(known - middle)))
+    return np.where(np.abs(centroid_deg - middle) <= max(5 * deviation, 1e-4), centroid_deg, np.nan)
 
 
 def rows_of(result: Result, column: str, rows: NDArray[np.int64]) -> Floats:
@@ -228,11 +238,3 @@ def rows_of(result: Result, column: str, rows: NDArray[np.int64]) -> Floats:
     for place, row in enumerate(rows):
         out[place] = values[int(row)].values
     return out
-
-
-def total_limit(total: ArrayLike) -> float:
-    """Return the upper end of a colour scale for total counts: the 99.5th percentile of the known values, else 1."""
-    values = np.asarray(total, dtype=np.float64).ravel()
-    known = values[np.isfinite(values)]
-    limit = float(np.percentile(known, 99.5)) if known.size else 0.0
-    return limit if limit > 0 else 1.0

@@ -18,6 +18,7 @@ from phasecast.records.status import read_status
 from phasecast.results import open_result
 from phasecast.services.end_of_scan import picture_path
 from phasecast.services.processes import POLL_S, Child, is_connected, spawn, wait_for
+from phasecast.services.report_place import report_path
 from phasecast.services.truth import compare_with_truth, mean_oxide_f1
 
 
@@ -113,7 +114,8 @@ def _conclude(console: Console, directory: DataDirectory, truth: Path) -> int:
     console.print(table)
     console.print(f"mean F1 of the oxides: {mean_oxide_f1(agreements):.3f}")
     console.print("ledger: " + ", ".join(f"{count} {state}" for state, count in sums.items() if count))
-    for label, path in (("result", result_path), ("map", picture_path(result_path))):
+    made = {"result": result_path, "map": picture_path(result_path), "report": report_path(result_path)}
+    for label, path in made.items():
         console.print(f"{label}: {path}", soft_wrap=True)
     complete = done == points and not doubtful
     if not complete:

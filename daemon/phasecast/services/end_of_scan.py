@@ -1,4 +1,4 @@
-"""What follows a finished scan: picture and summary, made from the closed file in a process of its own."""
+"""What follows a finished scan: picture, summary and report, made from the closed file in a process of its own."""
 
 import logging
 import os
@@ -7,6 +7,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from phasecast.services.report_place import note_failure
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +24,10 @@ def summary_path(result: Path) -> Path:
 
 
 def finish_scan(result: Path) -> None:
-    """Draw the map and write the summary of a closed result file."""
+    """Draw the map, write the summary and make the report of a closed result file.
+
+    The result is only read. A report that cannot be made is noted beside the reports, for the page to show.
+    """
     from phasecast.report.map_png import draw_map
     from phasecast.report.summary import write_summary
     from phasecast.results import open_result
@@ -30,6 +35,12 @@ def finish_scan(result: Path) -> None:
     with open_result(result) as opened:
         draw_map(opened, picture_path(result))
         write_summary(opened, summary_path(result))
+    try:
+        from phasecast.services.report import write_report
+
+        write_report(result)
+    except Exception as failure:
+        note_failure(result, failure)
 
 
 def _be_nice() -> None:
@@ -49,7 +60,7 @@ class EndOfScan:
         self._pool.shutdown(wait=True)
 
     def submit(self, result: Path) -> None:
-        """Ask for picture and summary of a closed result file; a failure is logged, the file itself is safe."""
+        """Ask for what follows a closed result file; a failure is logged, the file itself is safe."""
 
         def report(future: Future[None]) -> None:
             failure = future.exception()

@@ -1,0 +1,244 @@
+"""What a report says, without a word of any language: HTML and JSON are both made from it.
+
+None stands for what is not known.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Condition = Literal["complete", "partial", "aborted", "failed", "unfinished", "running", "empty"]
+
+
+class Part(BaseModel):
+    """Base of all parts: unknown keys are errors, and nothing changes after it was made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassFact(Part):
+    """A class: its names, and how it shows on the map."""
+
+    id: str
+    name_en: str
+    name_ja: str
+    formula: str
+    colour: str
+    role: str
+    has_lines: bool
+
+
+class ModelFact(Part):
+    """The model that scored the points."""
+
+    name: str
+    version: str
+    sha256: str
+    calibrated_on: str
+
+
+class ScanFact(Part):
+    """What was scanned, when and where."""
+
+    result_file: str
+    result_uid: str
+    raw_uid: str
+    scan_id: int
+    plan_name: str
+    started: str
+    ended: str | None
+    facility: str | None
+    user: str | None
+    profile_name: str
+    profile_title: str
+    simulated: bool
+    shape: tuple[int, ...] | None
+    points: int
+    points_done: int
+    raster: bool
+    x_step_um: float | None
+    y_step_um: float | None
+    x_range_um: tuple[float, float] | None
+    y_range_um: tuple[float, float] | None
+    beam_um: tuple[float, float] | None = Field(description="Horizontal and vertical size of the beam.")
+
+
+class GeometryFact(Part):
+    """The geometry the patterns were integrated with."""
+
+    detector: str | None
+    distance_mm: float | None
+    arm_tth_deg: float | None
+    origin: str | None
+    residual_deg: float | None
+    geometry_id: str | None
+    energy_kev: float | None
+    wavelength_angstrom: float | None
+    tth_min_deg: float | None
+    tth_max_deg: float | None
+    bins: int
+
+
+class Setting(Part):
+    """One correction or setting: on, off, or unknown (None), with its value."""
+
+    id: str
+    on: bool | None
+    value: str = ""
+
+
+class PhaseShare(Part):
+    """Part of a region's area in which a class is at or above a threshold, with its 95 % interval."""
+
+    class_id: str
+    threshold: float
+    holding: int
+    value: float | None
+    low: float | None
+    high: float | None
+    effective_points: float
+
+
+class RegionShares(Part):
+    """Shares of one region. `kind` is ``all``, ``part`` (proposed) or ``region`` (a person's)."""
+
+    id: str
+    kind: Literal["all", "part", "region"]
+    confirmed: bool
+    points: int
+    area_um2: float | None
+    shares: tuple[PhaseShare, ...]
+
+
+class DistanceBin(Part):
+    """Shares of the points within one step of distance from the steel surface."""
+
+    distance_um: float
+    points: int
+    shares: dict[str, float]
+
+
+class DistanceProfile(Part):
+    """Shares against distance from the steel surface, normal to it, positive away from the steel."""
+
+    confirmed: bool
+    vertices_um: tuple[tuple[float, float], ...]
+    threshold: float
+    bins: tuple[DistanceBin, ...]
+
+
+class PeakFact(Part):
+    """A peak that no class explains."""
+
+    tth_deg: float
+    significance: float
+
+
+class UnsurePoint(Part):
+    """A point of which the model is least sure, and why."""
+
+    point: int
+    x_um: float | None
+    y_um: float | None
+    unsure: dict[str, float]
+    leading: tuple[str, ...]
+    unexplained: tuple[PeakFact, ...]
+
+
+class DriftFact(Part):
+    """How a quantity changed over the scan."""
+
+    mean: float
+    scatter: float
+    change: float
+    change_sigma: float
+    significant: bool
+    points: int
+
+
+class LineFact(Part):
+    """The line whose position was followed."""
+
+    class_id: str
+    reference_deg: float
+    drift: DriftFact
+
+
+class Quality(Part):
+    """How good the data are."""
+
+    ledger: dict[str, int]
+    ledger_agrees: bool
+    flags: dict[str, int]
+    reasons: dict[str, int]
+    defects: dict[str, int]
+    surplus_frames: int | None
+    doubt: str
+    i0: DriftFact | None
+    total: DriftFact | None
+    line: LineFact | None
+    saturated_points: int
+    saturated_pixels: int | None
+
+
+class Timing(Part):
+    """How long it took."""
+
+    duration_s: float | None
+    points_per_s: float | None
+    point_period_s: float | None
+    longest_pause_s: float | None
+    exposure_s: float | None
+
+
+class Replay(Part):
+    """Where the raw data lie, and how to make the result again."""
+
+    segments: tuple[str, ...]
+    first_offset: int | None
+    frame_files: int
+    sources: tuple[str, ...]
+    command: str | None
+
+
+class Report(Part):
+    """Everything a report says."""
+
+    schema_version: int = SCHEMA_VERSION
+    made: str
+    phasecast: str
+    condition: Condition
+    exit_status: str
+    threshold: float
+    thresholds: tuple[float, ...]
+    scan: ScanFact
+    sample: dict[str, str]
+    geometry: GeometryFact
+    settings: tuple[Setting, ...]
+    classes: tuple[ClassFact, ...]
+    model: ModelFact | None
+    labels: int
+    device: str
+    device_note: str
+    versions: dict[str, str]
+    unsure_points: int
+    uncovered_points: int = Field(description="Points that are done and hold no class at the threshold.")
+    regions: tuple[RegionShares, ...]
+    profile: DistanceProfile | None
+    no_profile: str = Field(description="Why there is no profile: no_roles, no_steel, no_line or declined; else empty.")
+    mean_points: dict[str, int] = Field(description="Points in the mean pattern of each class.")
+    least_sure: tuple[UnsurePoint, ...]
+    quality: Quality
+    timing: Timing
+    replay: Replay
+    methods: dict[str, str] = Field(default_factory=dict, description="The paragraph for a paper, by language.")
+
+    def class_of(self, class_id: str) -> ClassFact:
+        """Return a class by its id."""
+        return next(fact for fact in self.classes if fact.id == class_id)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON-able dict; unknown numbers are null."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,46 @@
+"""Where reports lie, and how it is said that one could not be made."""
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+from phasecast.core.data_directory import DataDirectory
+
+logger = logging.getLogger(__name__)
+
+
+def data_directory_of(result: Path) -> DataDirectory | None:
+    """Return the data directory a result lies in; None for one that was carried elsewhere."""
+    folder = result.resolve().parent
+    return DataDirectory(folder.parent) if folder.name == "results" else None
+
+
+def report_path(result: Path) -> Path:
+    """Where the report of a result goes: the data directory's reports, or beside a result that lies elsewhere."""
+    directory = data_directory_of(result)
+    folder = directory.reports if directory is not None else result.resolve().parent
+    return folder / f"{result.stem}.html"
+
+
+def failure_path(result: Path) -> Path:
+    """Where it is said that the report of a result could not be made."""
+    return report_path(result).with_suffix(".failed.json")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that appears complete or not at all."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def note_failure(result: Path, failure: BaseException) -> None:
+    """Say beside the reports, and in the log, that the report of a result could not be made."""
+    logger.error("no report of %s: %s", result, failure)
+    body = {"time_s": time.time(), "what": str(failure) or type(failure).__name__}
+    try:
+        write_whole(failure_path(result), json.dumps(body, ensure_ascii=False))
+    except OSError as error:
+        logger.error("and that cannot be noted either: %s: %s", failure_path(result), error.strerror)
