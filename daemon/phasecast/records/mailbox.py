@@ -79,7 +79,8 @@ class Mailbox:
         self._seen: dict[str, _Seen] = {}
         self._folder_ns = -1
         self.counters: Counter[str] = Counter()
-        """``submitted``, ``settled``, ``refused`` (files that are no request), ``archived``."""
+        """``submitted``, ``settled``, ``refused`` (files that are no request), ``archived``, ``listed`` (times the
+        folder was read)."""
 
     @property
     def folder(self) -> Path:
@@ -167,6 +168,7 @@ class Mailbox:
             settled = time.time() - folder_ns / 1e9 > _CLOCK_STEP_S
             if folder_ns == self._folder_ns and not everything:
                 return
+            self.counters["listed"] += 1
             with os.scandir(self._folder) as entries:
                 found = {entry.name: entry for entry in entries if not entry.name.startswith(".")}
                 seen = {name: self._look_at(entry) for name, entry in found.items()}
@@ -278,18 +280,20 @@ def _read(path: Path, max_bytes: int) -> _Seen | None:
             status = path.lstat()
             return _Seen(signature=_signature(status), letter=None, reason=str(error.strerror), mtime_s=status.st_mtime)
         return None
-    with os.fdopen(handle, "rb") as file:
+    letter, reason = None, ""
+    try:
         status = os.fstat(handle)
-        letter, reason = None, ""
         if not stat.S_ISREG(status.st_mode):
             reason = "not a plain file"
         elif status.st_size > max_bytes:
             reason = f"{status.st_size} bytes; a request has at most {max_bytes}"
         else:
-            try:
+            with os.fdopen(os.dup(handle), "rb") as file:
                 letter = _parse(file.read(max_bytes + 1))
-            except (RecordsError, OSError) as error:
-                reason = str(error)
+    except (RecordsError, OSError) as error:
+        reason = str(error)
+    finally:
+        os.close(handle)
     return _Seen(signature=_signature(status), letter=letter, reason=reason, mtime_s=status.st_mtime)
 
 
