@@ -268,6 +268,7 @@ def page(
     password_file: Annotated[
         Path | None, typer.Option(help="File with the password that everybody must know.", show_default=False)
     ] = None,
+    webhook: Annotated[str, typer.Option(help="Address that new alarms are posted to as JSON.")] = "",
 ) -> None:
     """Serve the live page of a data directory.
 
@@ -275,7 +276,7 @@ def page(
     """
     from phasecast.services.page import PageOptions, run_page
 
-    options = PageOptions(data_dir=data_dir, host=host, port=port, password_file=password_file)
+    options = PageOptions(data_dir=data_dir, host=host, port=port, password_file=password_file, webhook=webhook)
     raise typer.Exit(run_page(options, say=_say))
 
 

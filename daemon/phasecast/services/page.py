@@ -18,7 +18,10 @@ from phasecast.core.errors import PhasecastError
 from phasecast.core.frame import FrameReference
 from phasecast.core.result import ResultHeader
 from phasecast.profiles import Profile
+from phasecast.records.alarm_watch import AlarmWatch
+from phasecast.records.clerk import Clerk, ClerkThread
 from phasecast.records.status import StatusFile
+from phasecast.records.webhook import Webhook
 from phasecast.services.placing import source_options
 from phasecast.sources.frame_store import CaptureFrameStore
 from phasecast.web.hub import Hub, PageTools
@@ -37,6 +40,7 @@ class PageOptions:
     host: str = "127.0.0.1"
     port: int = 8016
     password_file: Path | None = None
+    webhook: str = ""
 
 
 def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
@@ -51,13 +55,31 @@ def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
     directory = DataDirectory(options.data_dir).create()
     os.nice(5)
     with ExitStack() as stack:
-        hub = Hub(directory, page_tools(directory))
+        clerk = Clerk(directory)
+        thread = stack.enter_context(ClerkThread(clerk))
+        webhook = stack.enter_context(Webhook(options.webhook)) if options.webhook else None
+        watch = AlarmWatch(directory, webhook=webhook)
+        stack.callback(watch.close)
+        hub = Hub(directory, page_tools(directory), watch.book)
         status = StatusFile(directory.status / f"{SERVICE}.json")
-        server = PageServer(hub, address, lambda: status.write(describe))
+
+        def every_second() -> None:
+            watch.step(leads=clerk.is_working)
+            status.write(describe)
+
+        server = PageServer(hub, address, every_second)
         url = f"http://{address.host}:{server.port}/"
 
         def describe() -> dict[str, object]:
-            return {"service": SERVICE, "state": "running", "url": url}
+            return {
+                "service": SERVICE,
+                "state": "running",
+                "url": url,
+                "sessions": server.sessions,
+                "clerk": {"works": clerk.is_working, "failures": thread.failures, "error": thread.error},
+                "alarms": [alarm.kind for alarm in watch.book.alarms],
+                "webhook": webhook.status() if webhook is not None else None,
+            }
 
         for number in (signal.SIGINT, signal.SIGTERM):
             previous = signal.signal(number, lambda *_: server.stop())
@@ -102,7 +124,9 @@ def _tth_of_geometry(values: tuple[tuple[str, object], ...]) -> NDArray[np.float
 
     try:
         geometry = DetectorGeometry(**dict(values))  # type: ignore[arg-type]
-        return np.degrees(geometry.pyfai().center_array(geometry.shape, unit="2th_rad"))
+        tth_rad: NDArray[np.floating] = geometry.pyfai().center_array(geometry.shape, unit="2th_rad")
+        tth_deg: NDArray[np.floating] = np.degrees(tth_rad)
+        return tth_deg
     except (TypeError, ValueError, KeyError) as error:
         logger.warning("no 2theta of pixels: %s", error)
         return None

@@ -15,6 +15,8 @@ from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import ResultFileError
 from phasecast.core.frame import FrameReference
 from phasecast.core.result import ResultHeader
+from phasecast.records.alarm_book import AlarmBook
+from phasecast.records.alarms import Alarm
 from phasecast.records.mailbox import Mailbox
 from phasecast.records.results_list import ResultEntry, ResultsList
 from phasecast.records.status import read_status
@@ -66,11 +68,14 @@ class Hub:
         The data directory.
     tools
         See `PageTools`.
+    alarms
+        Kept up to date by the service.
     """
 
-    def __init__(self, directory: DataDirectory, tools: PageTools) -> None:
+    def __init__(self, directory: DataDirectory, tools: PageTools, alarms: AlarmBook) -> None:
         self.directory = directory
         self.tools = tools
+        self._alarms = alarms
         self.mailbox = Mailbox(directory.requests)
         self._list = ResultsList(directory)
         self._scans: OrderedDict[str, LiveScan] = OrderedDict()
@@ -119,6 +124,10 @@ class Hub:
             self._scans.pop(name).close()
             raise
         return scan
+
+    def alarms(self) -> list[Alarm]:
+        """Alarms that stand and nobody has seen, the gravest first."""
+        return self._alarms.unacknowledged
 
     def status(self) -> dict[str, Any] | None:
         """What the daemon last said of itself; None if it never did or it cannot be read."""

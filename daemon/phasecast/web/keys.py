@@ -1,4 +1,4 @@
-"""What only the browser can do: hear arrow keys, notice that the server is gone and come back with it."""
+"""What only the browser can do: hear keys, make a sound, keep a name, and come back when the server does."""
 
 import param
 from panel.custom import JSComponent
@@ -8,9 +8,38 @@ export function render({ model }) {
   const arrows = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
   let heard = Date.now();
   model.on("beat", () => { heard = Date.now(); });
+  const remembered = "phasecast-who";
+  try {
+    if (!model.who) { model.who = window.localStorage.getItem(remembered) || ""; }
+    model.on("who", () => { window.localStorage.setItem(remembered, model.who); });
+  } catch (_) { /* a browser that keeps nothing: the name is asked for again */ }
+  let sounded = new Set();
+  const sound = () => {
+    const ids = model.alarms.split(" ").filter((id) => id);
+    const is_new = ids.some((id) => !sounded.has(id));
+    sounded = new Set(ids);
+    if (!is_new || model.muted) { return; }
+    try {
+      const audio = new AudioContext();
+      for (const [start, pitch] of [[0, 880], [0.22, 660], [0.44, 880]]) {
+        const tone = audio.createOscillator();
+        const volume = audio.createGain();
+        volume.gain.value = 0.12;
+        tone.frequency.value = pitch;
+        tone.connect(volume).connect(audio.destination);
+        tone.start(audio.currentTime + start);
+        tone.stop(audio.currentTime + start + 0.18);
+      }
+      setTimeout(() => audio.close(), 1500);
+      model.sounds += 1;
+    } catch (_) { /* no sound on this machine; the banner is there */ }
+  };
+  model.on("alarms", sound);
+  sound();
   const on_key = (event) => {
     const path = event.composedPath();
-    const typing = path.some((node) => ["INPUT", "TEXTAREA", "SELECT"].includes(node.tagName) || node.isContentEditable);
+    const fields = ["INPUT", "TEXTAREA", "SELECT"];
+    const typing = path.some((node) => fields.includes(node.tagName) || node.isContentEditable);
     if (arrows.includes(event.key) && !typing) {
       event.preventDefault();
       model.send_msg(event.key);
@@ -46,6 +75,10 @@ class Keys(JSComponent):
     """Sends arrow keys; shows a line when no beat comes, and reloads the page as soon as the server answers."""
 
     beat = param.Integer(default=0, doc="Counts the ticks of the session.")
+    who = param.String(default="", doc="Name of the person, kept by the browser.")
+    alarms = param.String(default="", doc="Ids of the alarms that nobody has seen; a new one makes a sound.")
+    muted = param.Boolean(default=False, doc="Whether alarms make no sound here.")
+    sounds = param.Integer(default=0, doc="Sounds made so far.")
     lost_text = param.String(default="")
     patience_s = param.Number(default=5.0, doc="Seconds without a beat after which the page counts as stale.")
 

@@ -132,6 +132,8 @@ class MapView:
         }  # fmt: skip
         for bar in self._bars.values():
             plot.add_layout(bar, "right")
+        # Held by the figure, or no browser would be told of it.
+        plot.tags = [self.clock]
         self.plot = plot
         self._framed: tuple[Any, ...] = ()
 
@@ -190,7 +192,7 @@ class MapView:
     def _add_scale_bar(self, plot: Any, theme: Theme) -> None:
         plot.add_layout(
             ScaleBar(
-                range=self.x_range, unit="µm", location="bottom_left", label="@{value} @{unit}",
+                range=self.x_range, unit="µm", location="bottom_left", bar_length=0.12, label="@{value} @{unit}",
                 background_fill_color=theme.paper, background_fill_alpha=0.7, bar_line_color=theme.ink,
                 label_text_color=theme.ink, border_line_color=None,
             )

@@ -9,8 +9,10 @@ import panel as pn
 from bokeh.events import SelectionGeometry, Tap
 
 from phasecast.core.errors import PhasecastError
+from phasecast.web.alarm_banner import AlarmBanner
 from phasecast.web.hub import Hub
 from phasecast.web.keys import Keys
+from phasecast.web.label_panel import LabelPanel
 from phasecast.web.layers import COMPOSITE, LEDGER, TOTAL, UNSURE, LayerKey
 from phasecast.web.legend import legend_html
 from phasecast.web.live_scan import LiveScan
@@ -49,8 +51,10 @@ class Page:
         )
         self.point = PointView(hub, self._words, session.theme)
         self.now = NowView(hub, self._words)
+        self.labels = LabelPanel(hub, session)
         self._others: tuple[Tab, ...] = ()
         self.keys = Keys(lost_text=self._words("page.lost"))
+        self.banner = AlarmBanner(hub, session, self.keys)
         self._make_controls()
         self.map.plot.on_event(Tap, self._tap)
         self.map.plot.on_event(SelectionGeometry, self._select)
@@ -71,7 +75,7 @@ class Page:
             sizing_mode="stretch_width",
             min_width=560,
         )
-        right = pn.Column(self.point.panel, sizing_mode="stretch_width", min_width=480)
+        right = pn.Column(self.point.panel, self.labels.panel, sizing_mode="stretch_width", min_width=480)
         self._tabs = pn.Tabs(
             (words("page.tab_map"), pn.Row(left, right, sizing_mode="stretch_width")),
             *((words(tab.title_key), tab.panel) for tab in self._others),
@@ -79,7 +83,15 @@ class Page:
             sizing_mode="stretch_width",
         )
         self._tabs.param.watch(lambda _: self.refresh(), "active")
-        return pn.Column(self._header(), self.now.panel, self._tabs, self.keys, sizing_mode="stretch_width", margin=10)
+        return pn.Column(
+            self._header(),
+            self.banner.panel,
+            self.now.panel,
+            self._tabs,
+            self.keys,
+            sizing_mode="stretch_width",
+            margin=10,
+        )
 
     def _header(self) -> Any:
         words = self._words
@@ -94,6 +106,8 @@ class Page:
         return pn.Row(
             pn.pane.HTML("<h1>phasecast</h1>", stylesheets=[PARTS], width=130),
             self._choice,
+            self._who,
+            self._mute,
             pn.pane.HTML(links, stylesheets=[PARTS], sizing_mode="stretch_width"),
             sizing_mode="stretch_width",
         )
@@ -118,12 +132,19 @@ class Page:
             f"<p class='hint'>{html.escape(note)}</p>", stylesheets=[PARTS], sizing_mode="stretch_width"
         )
 
+        self._who = pn.widgets.TextInput(placeholder=words("page.your_name"), css_classes=["pc-who"], width=150)
+        self._mute = pn.widgets.Checkbox(name=words("page.mute"), css_classes=["pc-mute"], width=90)
+        self._who.link(view, value="who", bidirectional=True)
+        self._who.link(self.keys, value="who", bidirectional=True)
+        self._mute.link(self.keys, value="muted")
+
     # what happens
 
     def tick(self) -> None:
         """Bring the page up to date; what cannot be read is said, never raised."""
         self.keys.beat += 1
         self._offer_scans()
+        self.banner.show()
         self.refresh()
 
     def refresh(self) -> None:
@@ -159,6 +180,7 @@ class Page:
     def _show_points(self, scan: LiveScan) -> None:
         points = self._view.points[self._view.points < scan.columns.points]
         self.map.mark(scan, int(points[0]) if points.size == 1 else None)
+        self.labels.show(scan, points)
         if points.size:
             self.point.show(scan, points, self._view.threshold)
         else:

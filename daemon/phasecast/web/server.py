@@ -95,6 +95,11 @@ class PageServer:
         """The port that was taken."""
         return int(self._server.port)
 
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open right now."""
+        return len(self._server.get_sessions("/"))
+
     def run(self) -> None:
         """Serve until `stop`."""
         self._server.start()
