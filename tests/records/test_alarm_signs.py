@@ -1,0 +1,158 @@
+"""What the points of a scan and the daemon's status say, against scans of which it is known."""
+
+import json
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from phasecast.core.ledger import PointFlag
+from phasecast.records.alarm_signs import SignReader, alarm_inputs, measured_scan
+from phasecast.records.alarm_watch import AlarmWatch
+from phasecast.records.alarms import evaluate
+from phasecast.results.follow import ResultFollower
+from phasecast.sinks.nexus import NexusSink
+from support.documents import CLASSES, Scan, make_header, raster
+from support.result_writer import WriterProcess
+
+SHAPE = (12, 20)
+POINTS = SHAPE[0] * SHAPE[1]
+GOETHITE = 1
+LINE_DEG = CLASSES[GOETHITE].reference_lines[0][0]
+
+
+@dataclass
+class DriftingScan(Scan):
+    """Goethite everywhere; its line moves by `drift_deg` over the scan, Poisson noise of `counts` in the peak."""
+
+    drift_deg: float = 0.0
+    counts: float = 400.0
+
+    def intensity(self, rows, revision=0):
+        tth = np.asarray(self.header.tth_deg)
+        centre = LINE_DEG + self.drift_deg * rows[:, None] / (POINTS - 1)
+        pattern = 50 + self.counts * np.exp(-0.5 * ((tth - centre) / 0.1) ** 2)
+        return np.random.default_rng(rows[0]).poisson(pattern).astype(np.float32)
+
+
+def sure(rows=POINTS):
+    confidence = np.full((rows, 9), 0.02)
+    confidence[:, GOETHITE] = 0.97
+    return confidence
+
+
+def follow(tmp_path, *, confidence=None, drift_deg=0.0, shape=SHAPE, **ledger):
+    x_um, y_um = raster(SHAPE)
+    run = DriftingScan(
+        make_header(shape=shape, expected=POINTS, bins=600), x_um, y_um, confidence=confidence, drift_deg=drift_deg
+    )
+    sink = NexusSink(tmp_path / "scan.nxs")
+    for document in run.opening():
+        sink(*document)
+    rows = np.arange(POINTS)
+    sink(*run.points(rows))
+    sink(*run.ledger(rows, **{name: np.asarray(value) for name, value in ledger.items()}))
+    sink(*run.stop())
+    return ResultFollower(sink.path)
+
+
+def signs_of(*arguments, **settings):
+    follower = follow(*arguments, **settings)
+    signs = SignReader(follower).read()
+    follower.close()
+    return signs
+
+
+@pytest.mark.parametrize("drift_deg", [0.0, 0.08, -0.2])
+def test_the_shift_of_a_known_line_is_that_of_the_newest_points_against_the_first(tmp_path, drift_deg):
+    shift = signs_of(tmp_path, confidence=sure(), drift_deg=drift_deg).line_shift_deg
+    # from the middle of the first 30 points to the middle of the last 30
+    assert shift == pytest.approx(drift_deg * (POINTS - 30) / (POINTS - 1), abs=0.012)
+
+
+def test_no_line_no_shift(tmp_path):
+    assert np.isnan(signs_of(tmp_path, confidence=np.full((POINTS, 9), 0.01)).line_shift_deg)
+
+
+def test_a_beam_that_went_down_shows_as_part_of_its_usual_intensity(tmp_path):
+    i0 = np.full(POINTS, 1e6)
+    i0[-10:] = 2e5
+    assert signs_of(tmp_path, confidence=sure(), i0=i0).i0_ratio == pytest.approx(0.2)
+
+
+def test_a_monitor_that_says_nothing_says_nothing(tmp_path):
+    assert np.isnan(signs_of(tmp_path, confidence=sure(), i0=np.full(POINTS, np.nan)).i0_ratio)
+
+
+def test_saturated_points_are_counted_among_the_newest(tmp_path):
+    flags = np.zeros(POINTS, np.uint32)
+    flags[[0, 5, POINTS - 1, POINTS - 50]] = PointFlag.SATURATED
+    flags[POINTS - 51] = PointFlag.SATURATED
+    signs = signs_of(tmp_path, confidence=sure(), flags=flags)
+    assert (signs.saturated_points, signs.recent_points) == (2, 50)
+
+
+@pytest.mark.parametrize(
+    "unsure, run", [([], 0), (range(POINTS - 23, POINTS), 23), ([0, 1, 2], 0), (range(POINTS), POINTS)]
+)
+def test_a_run_of_unsure_points_is_counted_back_from_the_newest(tmp_path, unsure, run):
+    confidence = sure()
+    confidence[list(unsure), 4] = 0.5
+    signs = signs_of(tmp_path, confidence=confidence)
+    assert (signs.unsure_run, signs.row_points) == (run, 20)
+
+
+def status_of(**scan):
+    fields = {
+        "uid": "raw-1", "state": "measuring", "result": "a.nxs", "started_s": 900.0, "last_frame_s": 999.0,
+        "last_position_s": 998.0, "frame_period_s": 0.1, "positions_expected": True,
+    }  # fmt: skip
+    return {"time_s": 999.5, "state": "running", "scans": [fields | scan], "disk": {"free_bytes": 1e12}}
+
+
+def test_the_status_of_the_daemon_becomes_inputs():
+    inputs = alarm_inputs(status_of(), now_s=1000.0)
+    assert (inputs.daemon_state, inputs.scan_uid) == ("running", "raw-1")
+    assert inputs.status_age_s == pytest.approx(0.5)
+    assert inputs.since_frame_s == pytest.approx(1.0)
+    assert inputs.since_position_s == pytest.approx(2.0)
+    assert inputs.scan_age_s == pytest.approx(100.0)
+    assert evaluate(inputs) == []
+    assert alarm_inputs(status_of(state="stopped"), now_s=1000.0).scan_uid == ""
+    gone = alarm_inputs(status_of(), now_s=1010.0)
+    assert [alarm.kind for alarm in evaluate(gone)] == ["daemon_gone"]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [None, {}, {"scans": 5}, {"scans": [5]}, {"scans": [{}], "disk": 3, "time_s": "now"},
+     {"state": 7, "scans": [{"state": "measuring", "last_frame_s": "soon"}], "disk": {"free_bytes": None}}],
+)  # fmt: skip
+def test_a_status_of_another_version_raises_no_alarm_and_no_error(status):
+    assert evaluate(alarm_inputs(status, now_s=1000.0)) == []
+    measured_scan(status)
+
+
+def test_the_watch_puts_status_and_result_together(directory):
+    now_s = time.time()
+    with WriterProcess(directory.results / "live.nxs") as writer:
+        writer.ask("pages 20")
+        # confidences of this run are multiples of 0.1: every point is unsure
+        scan = status_of(result="live.nxs", last_frame_s=now_s, last_position_s=now_s, started_s=now_s - 60)
+        (directory.status / "live-xrd.json").write_text(json.dumps(scan | {"time_s": now_s}))
+        watch = AlarmWatch(directory, clock=lambda: now_s)
+        (alarm,) = watch.step()
+        assert (alarm.kind, alarm.values) == ("unsure_row", {"count": "60"})
+        writer.ask("pages 20")
+        assert watch.step() == []
+        assert watch.book.alarms[0].values == {"count": "120"}
+        other = AlarmWatch(directory, clock=lambda: now_s)
+        assert other.step(leads=False) == []
+        assert [one.id for one in other.book.alarms] == [alarm.id]
+        (directory.results / "live.nxs").rename(directory.results / "away.nxs")
+        watch.step()
+        assert watch.book.alarms == []
+        watch.close()
+    (directory.status / "live-xrd.json").write_text("{")
+    assert AlarmWatch(directory).step() == []
