@@ -29,7 +29,7 @@ def write_figures(
     paths: list[Path] = []
     with figure_style():
         for width_mm in WIDTHS_MM:
-            figures = figures_of(report, material, words(language), width_mm=width_mm, total=total)
+            figures = figures_of(report, material, words(language), width_mm=width_mm, total=total, alone=True)
             for name, (_, draw) in figures.items():
                 figure = draw()
                 stem = f"{name}_{width_mm}mm"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from fontTools.subset import Options, Subsetter
@@ -50,7 +51,7 @@ def figure_style(*, text_as_paths: bool = False) -> Iterator[None]:
     text_as_paths
         Whether SVG holds outlines instead of text, so that it looks the same without the font.
     """
-    settings = {
+    settings: Any = {
         "font.family": [font_family(), "DejaVu Sans"],
         "font.size": 9,
         "axes.edgecolor": "#667085",

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from phasecast.core.words import Language, Words, words
@@ -46,11 +45,11 @@ def render_html(report: Report, material: Material, language: Language, *, total
     say = words(language)
     with figure_style():
         figures = {
-            name: Markup(svg_of(draw(), name)) if kind == "svg" else png_of(draw())
+            name: svg_of(draw(), name) if kind == "svg" else png_of(draw())
             for name, (kind, draw) in figures_of(report, material, say, width_mm=WIDTH_MM, total=total).items()
         }
     context = page_text(report, material.scene, say)
-    html = _template().render(
+    html: str = _template().render(
         **context,
         report=report,
         say=say,
@@ -68,16 +67,22 @@ FIGURES = ("composite", "confidence", "fractions", "profile", "patterns", "unsur
 
 
 def figures_of(
-    report: Report, material: Material, say: Words, *, width_mm: float, total: Any = None
+    report: Report, material: Material, say: Words, *, width_mm: float, total: Any = None, alone: bool = False
 ) -> dict[str, tuple[str, Callable[[], Figure]]]:
-    """Return the figures that this report has: name to how it is embedded (``svg`` or ``png``) and how it is drawn."""
+    """Return the figures that this report has: name to how it is embedded (``svg`` or ``png``) and how it is drawn.
+
+    Parameters
+    ----------
+    alone
+        Whether they stand outside the report, and so need a legend of their own.
+    """
     figures: dict[str, tuple[str, Callable[[], Figure]]] = {}
     scene = material.scene
     if scene.x_um.size:
         beam = report.scan.beam_um
         figures["composite"] = (
             "png",
-            lambda: composite_figure(scene, say, width_mm=width_mm, total=total, beam_um=beam),
+            lambda: composite_figure(scene, say, width_mm=width_mm, total=total, beam_um=beam, legend=alone),
         )
     if scene.classes and scene.x_um.size:
         figures["confidence"] = ("png", lambda: confidence_figure(scene, say, width_mm=width_mm))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, Rectangle
+from matplotlib.patches import Ellipse, Patch, Rectangle
 from numpy.typing import NDArray
 
 from phasecast.core.result import PhaseClass
@@ -35,6 +35,7 @@ def composite_figure(
     width_mm: float,
     total: Floats | None = None,
     beam_um: tuple[float, float] | None = None,
+    legend: bool = False,
 ) -> Figure:
     """Draw all classes at or above the threshold on one map; the total intensity where nothing is classified.
 
@@ -50,6 +51,8 @@ def composite_figure(
         Total counts of each point, (n,), for results without classes.
     beam_um
         Size of the beam (horizontal, vertical); its footprint is drawn where it is known.
+    legend
+        Whether to name the colours below the map, for a figure that stands alone.
     """
     size = _font(width_mm)
     figure = Figure(figsize=(width_mm * MM, width_mm * MM * (_flatness(scene) * 0.88) + 0.55), layout="compressed")
@@ -72,6 +75,15 @@ def composite_figure(
     _scale_bar(axes, scene, say, size)
     if beam_um is not None:
         _footprint(axes, scene, beam_um)
+    if legend and scene.classes:
+        handles = [
+            Patch(facecolor=phase.colour, edgecolor="#667085", linewidth=0.5, label=writable(label_of(phase, say)))
+            for phase in scene.classes
+        ]
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=3 if width_mm > 120 else 2, fontsize=size, frameon=False,
+            handlelength=1.2, handleheight=1.0, columnspacing=1.2,
+        )  # fmt: skip
     return _cut_to_height(figure)
 
 

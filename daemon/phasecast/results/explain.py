@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solveh_banded
 from scipy.signal import find_peaks
+from scipy.special import expit
 
 from phasecast.core.result import PhaseClass
 from phasecast.results.grid import Floats
@@ -17,9 +19,16 @@ SIGNIFICANCE = 5.0
 """Peaks below this many sigma are noise more often than not in 600 bins."""
 _PEAK_WIDTH_DEG = 0.08
 """Standard deviation of the filter that gathers a peak: about that of a line of micrometre grains at BL16XU."""
-_BACKGROUND_WIDTH_DEG = 0.8
-_CLIP_SIGMA = 2.0
-_CLIP_TURNS = 8
+_WITHIN_DEG = 1.5
+"""A peak falls off on both sides within this; what is broader is a halo."""
+_STIFFNESS_DEG = 0.6
+"""The background follows what is several times as wide as this."""
+_FAINT = 1e-6
+"""Weight of bins that tell nothing, so that the equations stay solvable."""
+_TURNS = 30
+_LEAST_SPREAD = 0.6
+"""Standard deviation of the negative half of pure noise, in sigma: a smoother pattern is not told apart more finely."""
+_LEAST_COVERAGE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,29 +82,31 @@ def lines_of(classes: Sequence[PhaseClass]) -> list[tuple[float, float]]:
 def background_of(tth_deg: ArrayLike, intensity: ArrayLike, sigma: ArrayLike) -> Floats:
     """Return the smooth part of a pattern, shape (bins,).
 
-    A locally linear fit (Gaussian weights) that leaves out, turn by turn, what stands more than two sigma above
-    it; NaN bins are bridged. All NaN where fewer than three bins are known.
+    Asymmetrically reweighted penalised least squares: S.-J. Baek et al., Analyst 140 (2015) 250-257, with residuals
+    in units of sigma. NaN bins are bridged. All NaN where fewer than three bins are known.
     """
     tth, values, error, known = _usable(tth_deg, intensity, sigma)
     if np.count_nonzero(known) < 3:
         return np.full(tth.size, np.nan)
-    smooth, smooth_error = _gathered(tth, values, error, known)
-    distance = tth[None, :] - tth[:, None]
-    kernel = np.exp(-0.5 * (distance / _BACKGROUND_WIDTH_DEG) ** 2)
-    keep = known.copy()
-    background = np.full(tth.size, np.nan)
-    for _ in range(_CLIP_TURNS):
-        weight = kernel * (keep + 1e-6 * known)
-        first = weight * distance
-        s0, s1, s2 = weight.sum(axis=1), first.sum(axis=1), (first * distance).sum(axis=1)
-        t0, t1 = weight @ values, first @ values
-        level = s0 * s2 - s1**2
-        straight = level > 1e-9 * s0 * s2
-        background = np.where(straight, (s2 * t0 - s1 * t1) / np.where(straight, level, 1.0), t0 / s0)
-        keep = known & (smooth <= background + _CLIP_SIGMA * smooth_error)
-        if np.count_nonzero(keep) < 3:
+    stiff = _bending(tth.size) * (_STIFFNESS_DEG / float(np.median(np.diff(tth)))) ** 4
+    weight = known.astype(np.float64)
+    background = values
+    for _ in range(_TURNS):
+        matrix = stiff.copy()
+        matrix[2] += weight + _FAINT
+        background = solveh_banded(matrix, (weight + _FAINT * known) * values)
+        rest = (values - background) / error
+        below = rest[known & (rest < 0)]
+        if below.size < 2:
             break
-    return background
+        spread = max(float(below.std()), _LEAST_SPREAD)
+        shift = 2 * spread - float(below.mean())
+        fresh = known * expit(-2 * (rest - shift) / spread)
+        settled = float(np.linalg.norm(fresh - weight)) < 1e-3 * float(np.linalg.norm(weight))
+        weight = fresh
+        if settled:
+            break
+    return np.asarray(background, dtype=np.float64)
 
 
 def find_pattern_peaks(
@@ -117,10 +128,12 @@ def find_pattern_peaks(
     smooth, smooth_error = _gathered(tth, above, error, known)
     score = np.where(known, smooth / smooth_error, 0.0)
     step = float(np.median(np.diff(tth)))
-    within = max(round(2.5 / step) | 1, 3)
+    within = max(round(_WITHIN_DEG / step) | 1, 3)
     found, _ = find_peaks(score, height=significance, prominence=significance, wlen=within)
-    # half a peak at the end of the axis has no position
-    inside = (tth[found] > tth[0] + 2 * _PEAK_WIDTH_DEG) & (tth[found] < tth[-1] - 2 * _PEAK_WIDTH_DEG)
+    # half a peak, at the end of the axis or beside a gap, has no position
+    around = np.exp(-0.5 * ((tth[None, :] - tth[found, None]) / (3 * _PEAK_WIDTH_DEG)) ** 2)
+    whole = np.sqrt(2 * np.pi) * 3 * _PEAK_WIDTH_DEG / step
+    inside = around @ known >= _LEAST_COVERAGE * whole
     peaks = [Peak(tth_deg=float(tth[k]), height=float(smooth[k]), significance=float(score[k])) for k in found[inside]]
     return sorted(peaks, key=lambda peak: -peak.significance)
 
@@ -152,6 +165,16 @@ def unexplained_peaks(
         for peak in find_pattern_peaks(tth_deg, intensity, sigma, significance=significance)
         if not places.size or float(np.min(np.abs(places - peak.tth_deg))) > tolerance_deg
     ]
+
+
+def _bending(size: int) -> Floats:
+    """Upper band form of D^T D with second differences D, (3, size)."""
+    squared = np.zeros((3, size))
+    for row in range(size - 2):
+        squared[2, row : row + 3] += (1.0, 4.0, 1.0)
+        squared[1, row + 1 : row + 3] += -2.0
+        squared[0, row + 2] += 1.0
+    return squared
 
 
 def _usable(

@@ -133,7 +133,8 @@ def _grid_share(held: NDArray[np.bool_], placement: Placement, chosen: NDArray[n
     dy = _steps(shape[0], placement.y_um)
     dx = _steps(shape[1], placement.x_um)
     distance = np.hypot(dy[:, None], dx[None, :])
-    ring = np.rint(distance / min(_step(placement.y_um), _step(placement.x_um))).astype(np.int64)
+    axes = [axis for axis, size in ((placement.y_um, mask.shape[0]), (placement.x_um, mask.shape[1])) if size > 1]
+    ring = np.rint(distance / min(map(_step, axes), default=1.0)).astype(np.int64)
     return _share(np.bincount(ring.ravel(), weights=pairs.ravel()), np.bincount(ring.ravel(), weights=products.ravel()))
 
 
@@ -163,7 +164,7 @@ def _scatter_share(held: NDArray[np.bool_], x_um: Floats, y_um: Floats) -> float
     return _share(all_pairs, mean * all_pairs)
 
 
-def _share(pairs: Floats, products: Floats) -> float:
+def _share(pairs: NDArray[Any], products: NDArray[Any]) -> float:
     """Independent over all points, from sums over rings of distance; ring 0 is each point with itself.
 
     The mean of n points has the variance V = sum over pairs of C / n^2. Covariances about the map's own mean are

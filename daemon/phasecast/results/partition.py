@@ -120,7 +120,7 @@ def propose_parts(
         Cells of the points where they form a raster.
     """
     values = np.asarray(confidence, dtype=np.float64)
-    values = values.reshape(len(values), -1)
+    values = values.reshape(len(values), len(classes))
     parts = np.full(len(values), UNKNOWN, dtype="U7")
     roles = np.array([phase.role for phase in classes])
     places = _places(x_um, y_um, placement)
