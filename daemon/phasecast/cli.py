@@ -239,9 +239,13 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated sample.")] = 0,
     files: Annotated[bool, typer.Option("--files", help="Frames as CBF files instead of a stream.")] = False,
     device: Device = "auto",
-    once: Annotated[bool, typer.Option("--once", help="End when the scan is finished.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the live page.")] = 8016,
+    no_page: Annotated[bool, typer.Option("--no-page", help="Without the live page.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when the report is written; else the page stays open.")] = (
+        False
+    ),
 ) -> None:
-    """Run everything at once: a simulated BL16XU scan through the real wires, to a phase map.
+    """Run everything at once: a simulated BL16XU scan through the real wires, to a live phase map and a report.
 
     Exit status 0 only if every point is done.
 
@@ -253,7 +257,16 @@ def demo(
 
     rows, columns = _shape(shape)
     options = DemoOptions(
-        data_dir=data_dir, rows=rows, columns=columns, rate_hz=rate, seed=seed, files=files, device=device
+        data_dir=data_dir,
+        rows=rows,
+        columns=columns,
+        rate_hz=rate,
+        seed=seed,
+        files=files,
+        device=device,
+        port=port,
+        page=not no_page,
+        once=once,
     )
     raise typer.Exit(run_demo(options, Console(stderr=True)))
 

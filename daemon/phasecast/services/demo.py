@@ -17,7 +17,8 @@ from phasecast.core.ledger import PointState
 from phasecast.records.status import read_status
 from phasecast.results import open_result
 from phasecast.services.end_of_scan import picture_path
-from phasecast.services.processes import POLL_S, Child, is_connected, spawn, wait_for
+from phasecast.services.lifecycle import stop_on_signals
+from phasecast.services.processes import POLL_S, Child, is_connected, is_free, spawn, wait_for
 from phasecast.services.report_place import report_path
 from phasecast.services.truth import compare_with_truth, mean_oxide_f1
 
@@ -33,10 +34,15 @@ class DemoOptions:
     seed: int = 0
     files: bool = False
     device: str = "auto"
+    port: int = 8016
+    page: bool = True
+    once: bool = True
 
 
 def run_demo(options: DemoOptions, console: Console) -> int:
-    """Run the demo once; return 0 only if every point is done.
+    """Run the demo: one scan, and the live page beside it; return 0 only if every point is done.
+
+    Without `once` the page stays open after the scan until a signal comes.
 
     Raises
     ------
@@ -47,6 +53,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     truth, announce, ready = (directory.root / name for name in ("truth.json", "beamline.json", "start"))
     with ExitStack() as stack:
         console.print(f"[bold]phasecast demo[/]: {options.rows} x {options.columns} points at {options.rate_hz:g} Hz")
+        page = _open_page(stack, console, directory, options) if options.page else None
         beamline = spawn(stack, "simulated beamline", *_beamline_command(options, directory, truth, announce, ready))
         wait_for(lambda: announce.exists(), beamline, "the simulated beamline to open its sockets")
         addresses = json.loads(announce.read_text(encoding="utf-8"))
@@ -59,7 +66,27 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         daemon.must_live()
         if code:
             return code
-    return _conclude(console, directory, truth)
+        code = _conclude(console, directory, truth)
+        if page is not None and not options.once:
+            console.print("the page stays open; Ctrl-C ends the demo")
+            with stop_on_signals() as stop:
+                while not stop.wait(POLL_S):
+                    page.must_live()
+    return code
+
+
+def _open_page(stack: ExitStack, console: Console, directory: DataDirectory, options: DemoOptions) -> Child:
+    """Start the page beside the daemon, on another port where the wanted one is taken."""
+    port = options.port if is_free(options.port) else 0
+    if port != options.port:
+        console.print(f"port {options.port} is taken; the page chooses another")
+    page = spawn(
+        stack, "page", ["page", "--data-dir", str(directory.root), "--port", str(port)], directory.root / "page.log"
+    )
+    status_file = directory.status / "page.json"
+    wait_for(lambda: read_status(status_file) is not None, page, "the page to open")
+    console.print(f"[bold]live page[/]: {(read_status(status_file) or {}).get('url')}", soft_wrap=True)
+    return page
 
 
 def _beamline_command(

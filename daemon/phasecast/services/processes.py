@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -117,3 +118,13 @@ def is_connected(status: dict[str, Any] | None) -> bool:
 def available_cores() -> list[int]:
     """Cores this process may use; empty where the system does not say."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a port of this machine can be listened on; 0 always can."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

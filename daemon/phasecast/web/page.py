@@ -210,8 +210,7 @@ class Page:
             options[words.name_of(phase.name_en, phase.name_ja)] = phase.id
         options |= {words(f"page.{name}_layer"): name for name in (UNSURE, LEDGER, TOTAL)}
         wanted = self._view.layer
-        self._layer.options = options
-        self._layer.value = wanted if wanted in options.values() else COMPOSITE
+        self._layer.param.update(options=options, value=wanted if wanted in options.values() else COMPOSITE)
 
     def _choose_scan(self, event: Any) -> None:
         if event.new != self._view.scan:
