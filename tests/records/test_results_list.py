@@ -15,6 +15,7 @@ from phasecast.records.mailbox import Mailbox
 from phasecast.records.results_list import ResultsList, list_results
 from phasecast.records.samples import form_entry, samples_path
 from phasecast.results.lock import WriterLock
+from phasecast.services.report_place import note_failure, report_path
 from support.result_writer import PAGE, WriterProcess
 from support.results import write_result
 
@@ -133,9 +134,9 @@ def test_a_sample_that_is_named_later_is_named_in_the_list_without_opening_the_f
 def test_reports_appear_when_they_are_there_and_failures_say_why(scanned):
     results = ResultsList(scanned)
     results.read()
-    (scanned.reports / "a.failed.json").write_text('{"reason": "no font"}')
+    note_failure(scanned.results / "a.nxs", RuntimeError("no font"))
     assert results.read()[0].report_failure == "no font"
-    (scanned.reports / "a.html").write_text("<html>")
+    report_path(scanned.results / "a.nxs").write_text("<html>")
     (entry,) = results.read()
     assert entry.report == scanned.reports / "a.html"
     assert entry.report_failure == ""

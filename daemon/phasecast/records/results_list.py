@@ -224,7 +224,7 @@ def _missing(path: Path) -> int:
 def _failure(path: Path) -> str:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-        return str(content["reason"])[:300]
+        return str(content["what"])[:300]
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, KeyError, TypeError):

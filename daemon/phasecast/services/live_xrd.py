@@ -1,11 +1,10 @@
 """The live diffraction service: wires to capture, capture to result files."""
 
 import logging
-import os
-import shutil
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,7 +14,6 @@ from phasecast.core.errors import PhasecastError, SourceError
 from phasecast.core.record import Receiver
 from phasecast.core.scan import ScanUid
 from phasecast.pipeline.desk import DeskRules, ScanDesk
-from phasecast.pipeline.fold import ScanFold
 from phasecast.pipeline.runner import Runner
 from phasecast.profiles import load_profile
 from phasecast.records.mailbox import Mailbox
@@ -24,9 +22,8 @@ from phasecast.records.status import StatusFile
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
+from phasecast.services.live_status import SERVICE, LiveStatus
 from phasecast.services.placing import fold_rules, source_options
-from phasecast.services.process_usage import peak_memory_mb
-from phasecast.services.rates import RateMeter
 from phasecast.services.scan_requests import CLOSE_SCAN_BYTES, ScanRequests
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
@@ -35,7 +32,6 @@ from phasecast.xrd.device import use_one_thread
 
 logger = logging.getLogger(__name__)
 
-SERVICE = "live-xrd"
 _IDLE_WAIT_S = 0.1
 
 
@@ -60,16 +56,13 @@ class LiveService:
 
     runner: Runner
     desk: ScanDesk
-    runs: DerivedRuns
     receivers: list[Receiver]
     capture: CaptureWriter
     reader: CaptureReader
+    describe: Callable[[], dict[str, Any]]
     status: StatusFile
     requests: ScanRequests
     once: bool
-    _frame_rate: RateMeter = field(default_factory=lambda: RateMeter(5.0))
-    _growth: RateMeter = field(default_factory=lambda: RateMeter(60.0))
-    _growth_bytes_per_s: float = 0.0
 
     def run(self, stop: Event) -> None:
         """Run turn after turn until asked to stop; with `once`, until the first scan is finished."""
@@ -84,84 +77,6 @@ class LiveService:
         while self.runner.step().records:
             pass
         self.status.write(lambda: {**self.describe(), "state": "stopped"}, now=True)
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the status file says."""
-        p50_s, p99_s, max_s = self.runner.latency_s(50, 99, 100)
-        return {
-            "service": SERVICE,
-            "state": "running",
-            "sources": {str(receiver.channel): receiver.status() for receiver in self.receivers},
-            "capture": self.capture.status(),
-            "backlog_bytes": self.reader.backlog_bytes,
-            "latency_p50_ms": round(p50_s * 1e3, 2) if p50_s == p50_s else None,
-            "latency_p99_ms": round(p99_s * 1e3, 2) if p99_s == p99_s else None,
-            "latency_max_ms": round(max_s * 1e3, 2) if max_s == max_s else None,
-            "memory_peak_mb": peak_memory_mb(os.getpid()),
-            "counters": {**self.runner.counters, **self.desk.counters},
-            "frames_per_s": round(self._frame_rate.sample(self.runner.counters["frames"], time.monotonic()), 2),
-            "disk": self._describe_disk(),
-            "scans": [self._describe_scan(fold) for fold in self.desk.open_folds],
-            "finished_scans": len(self.desk.finished),
-            "results": [path.name for path in self.runs.open_paths],
-            "device": self.runs.stage.integrator.device,
-            "device_note": self.runs.stage.integrator.device_note,
-            "profile": self.runs.profile.name,
-            "model": self._describe_model(),
-        }
-
-    def _describe_scan(self, fold: ScanFold) -> dict[str, Any]:
-        path = self.runs.path_of(fold.start.uid)
-        period_s = None
-        if fold.frames > 1 and fold.first_frame_s is not None and fold.last_frame_s is not None:
-            period_s = (fold.last_frame_s - fold.first_frame_s) / (fold.frames - 1)
-        return {
-            "uid": fold.start.uid,
-            "scan_id": fold.start.scan_id,
-            "plan_name": fold.start.plan_name,
-            "started_s": fold.start.time_s,
-            "state": "measuring" if fold.stop is None else "stopped",
-            "result": path.name if path is not None else "",
-            "expected_points": fold.start.expected_points,
-            "points": len(fold.ledger),
-            "measured_points": fold.measured_points,
-            "frames": fold.frames,
-            "frame_period_s": period_s,
-            "last_frame_s": fold.last_frame_s,
-            "last_position_s": fold.last_position_s,
-            "positions_expected": not fold.rules.frames_place_themselves,
-            "ledger": fold.ledger.sums(),
-            "flags": fold.ledger.flag_sums(),
-            "counters": dict(fold.counters),
-            "doubt": fold.doubt.reason if fold.doubt else "",
-        }
-
-    def _describe_disk(self) -> dict[str, Any]:
-        """Free room, and how fast it is used; when nothing is recorded, how fast it was used last."""
-        written = float(str(self.capture.status()["bytes"])) + self.runs.bytes_written
-        rate = self._growth.sample(written, time.monotonic())
-        if rate > 0:
-            self._growth_bytes_per_s = rate
-        try:
-            free_bytes = shutil.disk_usage(self.capture.folder).free
-        except OSError:
-            free_bytes = None
-        return {
-            "free_bytes": free_bytes,
-            "growth_bytes_per_s": round(self._growth_bytes_per_s),
-        }
-
-    def _describe_model(self) -> dict[str, str] | None:
-        classifier = self.runs.stage.classifier
-        if classifier is None:
-            return None
-        stamp = classifier.stamp
-        return {
-            "name": stamp.name,
-            "version": stamp.version,
-            "sha256": stamp.sha256,
-            "calibrated_on": stamp.calibrated_on,
-        }
 
 
 def run_live_xrd(options: LiveOptions) -> int:
@@ -219,10 +134,12 @@ def run_live_xrd(options: LiveOptions) -> int:
         LiveService(
             runner=runner,
             desk=desk,
-            runs=runs,
             receivers=receivers,
             capture=capture,
             reader=reader,
+            describe=LiveStatus(
+                runner=runner, desk=desk, runs=runs, receivers=receivers, capture=capture, reader=reader
+            ).describe,
             status=StatusFile(directory.status / f"{SERVICE}.json"),
             requests=ScanRequests(
                 Mailbox(directory.requests, max_bytes=CLOSE_SCAN_BYTES),
