@@ -1,4 +1,4 @@
-"""Makes a file that a killed writer left behind readable by everyone."""
+"""Makes a file that a killed writer left behind, or a copy of one that still grows, readable by everyone."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ _BLOCK_ROWS = 4096
 _PATIENCE_S = 15.0
 _BYTES_PER_S = 20e6
 
-__all__ = ["is_being_written", "repair"]
+__all__ = ["copy_committed", "is_being_written", "repair"]
 
 
 def repair(path: str | os.PathLike[str]) -> Path:
@@ -57,10 +57,7 @@ def repair(path: str | os.PathLike[str]) -> Path:
     lock = WriterLock(path)
     copy = path.with_name(f".{path.name}.repaired")
     try:
-        if missing_bytes(path):
-            _copy_padded(path, copy)
-        else:
-            _copy_committed(path, copy)
+        _copy(path, copy)
         with copy.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(copy, path)
@@ -73,6 +70,40 @@ def repair(path: str | os.PathLike[str]) -> Path:
         lock.release()
     logger.warning("repaired %s", path)
     return path
+
+
+def copy_committed(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
+    """Copy what is committed of a result that grows, or was left growing, into a closed file; the result is only read.
+
+    Parameters
+    ----------
+    path
+        The result file.
+    target
+        The copy; it appears complete or not at all, and replaces what was there.
+
+    Returns
+    -------
+    target
+        The copy: everything up to the last commit before it was begun, and nothing that a later one wrote.
+
+    Raises
+    ------
+    ResultFileError
+        If it cannot be read, or the copy not be written.
+    """
+    path, target = Path(path), Path(target)
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        _copy(path, partial)
+        os.replace(partial, target)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise ResultFileError(
+            f"cannot be copied: {error}", where=str(path), remedy="make room, or wait until the scan has ended"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
 
 
 def is_crashed(path: Path) -> bool:
@@ -90,14 +121,25 @@ def is_crashed(path: Path) -> bool:
     return not closed
 
 
+def _copy(path: Path, copy: Path) -> None:
+    if missing_bytes(path):
+        _copy_padded(path, copy)
+    else:
+        _copy_committed(path, copy)
+
+
 def _copy_committed(source_path: Path, copy: Path, present_bytes: int | None = None) -> None:
     """Copy what was committed; with `present_bytes`, only if all of it lies before that place in the file."""
     source, _ = open_for_reading(source_path)
     with source, h5py.File(copy, "w", libver=("v110", "v110")) as target:
         if present_bytes is not None:
             _require_committed(source, present_bytes)
+        # Counted before anything is copied: the writer may be alive, and a commit that comes later vouches for rows
+        # that were copied too early.
+        commits = len(source[layout.COMMIT])
         target.attrs.update(source.attrs)
         source.copy(layout.ENTRY, target, name=layout.ENTRY)
+        target[layout.COMMIT].resize(commits, axis=0)
         undone = _undo_uncommitted(target)
         target.flush()
     logger.info("%d rows of an unfinished page were taken back", undone)

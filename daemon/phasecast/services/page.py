@@ -2,12 +2,11 @@
 
 import logging
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from phasecast.records.alarm_watch import AlarmWatch
 from phasecast.records.clerk import Clerk, ClerkThread
 from phasecast.records.status import StatusFile
 from phasecast.records.webhook import Webhook
+from phasecast.services import page_exports
 from phasecast.services.placing import source_options
 from phasecast.sources.frame_store import CaptureFrameStore
 from phasecast.web.hub import Hub, PageTools
@@ -61,6 +61,7 @@ def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
         watch = AlarmWatch(directory, webhook=webhook)
         stack.callback(watch.close)
         hub = Hub(directory, page_tools(directory), watch.book)
+        stack.callback(hub.exports.close)
         status = StatusFile(directory.status / f"{SERVICE}.json")
 
         def every_second() -> None:
@@ -94,10 +95,10 @@ def page_tools(directory: DataDirectory) -> PageTools:
     return PageTools(
         read_frame=lambda header, reference: _read_frame(directory, header, reference),
         tth_of_pixels=_tth_of_pixels,
-        draw_png=_draw_png,
-        write_csv=_write_csv,
-        snapshot=_snapshot,
-        make_report=lambda result, language: _make_report(directory, result, language),
+        draw_png=partial(page_exports.in_own_process, page_exports.draw_png),
+        write_csv=partial(page_exports.in_own_process, page_exports.write_csv),
+        snapshot=partial(page_exports.in_own_process, page_exports.snapshot),
+        make_report=page_exports.make_report,
     )
 
 
@@ -130,26 +131,6 @@ def _tth_of_geometry(values: tuple[tuple[str, object], ...]) -> NDArray[np.float
     except (TypeError, ValueError, KeyError) as error:
         logger.warning("no 2theta of pixels: %s", error)
         return None
-
-
-def _draw_png(result: Path, target: Path) -> None:
-    from phasecast.report.map_png import draw_map
-    from phasecast.results import open_result
-
-    with open_result(result) as opened:
-        draw_map(opened, target)
-
-
-def _write_csv(result: Path, target: Path) -> None:
-    raise NotImplementedError(result, target)
-
-
-def _snapshot(result: Path, target: Path) -> None:
-    shutil.copyfile(result, target)
-
-
-def _make_report(directory: DataDirectory, result: Path, language: str) -> Path:
-    raise NotImplementedError(directory, result, language)
 
 
 def _password(file: Path | None) -> str:

@@ -20,6 +20,8 @@ from phasecast.records.alarms import Alarm
 from phasecast.records.mailbox import Mailbox
 from phasecast.records.results_list import ResultEntry, ResultsList
 from phasecast.records.status import read_status
+from phasecast.web.exports_folder import ExportsFolder
+from phasecast.web.jobs import Jobs
 from phasecast.web.live_scan import LiveScan
 
 logger = logging.getLogger(__name__)
@@ -42,18 +44,19 @@ class PageTools:
     tth_of_pixels
         2theta of every pixel of a scan's detector in deg, (rows, cols); None where the geometry is unknown.
     draw_png
-        Draws a result as PNG into a file.
+        Draws a result as PNG into a file, in the words of a language.
     write_csv
         Writes the maps of a result as CSV into a file.
     snapshot
         Copies what is committed of a growing result into a closed file.
     make_report
-        Writes the report of a result again; returns its path.
+        Writes the report of a result again in a language; returns its path. These four may be called from any thread,
+        take seconds, and raise `PhasecastError` where they fail.
     """
 
     read_frame: Callable[[ResultHeader, FrameReference], NDArray[np.integer]]
     tth_of_pixels: Callable[[ResultHeader], NDArray[np.floating] | None]
-    draw_png: Callable[[Path, Path], None]
+    draw_png: Callable[[Path, Path, str], None]
     write_csv: Callable[[Path, Path], None]
     snapshot: Callable[[Path, Path], None]
     make_report: Callable[[Path, str], Path]
@@ -77,6 +80,8 @@ class Hub:
         self.tools = tools
         self._alarms = alarms
         self.mailbox = Mailbox(directory.requests)
+        self.jobs = Jobs()
+        self.exports = ExportsFolder(directory.reports)
         self._list = ResultsList(directory)
         self._scans: OrderedDict[str, LiveScan] = OrderedDict()
         self._entries: list[ResultEntry] = []

@@ -10,6 +10,7 @@ from bokeh.events import SelectionGeometry, Tap
 
 from phasecast.core.errors import PhasecastError
 from phasecast.web.alarm_banner import AlarmBanner
+from phasecast.web.exports import ExportsPanel
 from phasecast.web.hub import Hub
 from phasecast.web.keys import Keys
 from phasecast.web.label_panel import LabelPanel
@@ -20,6 +21,7 @@ from phasecast.web.map_view import MapView
 from phasecast.web.multiples import SmallMultiples
 from phasecast.web.now_view import NowView
 from phasecast.web.point_view import PointView
+from phasecast.web.scans_tab import ScansTab
 from phasecast.web.session import Session, arguments_of_request, link
 from phasecast.web.tab import Tab
 from phasecast.web.theme import PARTS
@@ -52,9 +54,10 @@ class Page:
         self.point = PointView(hub, self._words, session.theme)
         self.now = NowView(hub, self._words)
         self.labels = LabelPanel(hub, session)
-        self._others: tuple[Tab, ...] = ()
+        self._others: tuple[Tab, ...] = (ScansTab(hub, session),)
         self.keys = Keys(lost_text=self._words("page.lost"))
         self.banner = AlarmBanner(hub, session, self.keys)
+        self.exports = ExportsPanel(hub, session)
         self._make_controls()
         self.map.plot.on_event(Tap, self._tap)
         self.map.plot.on_event(SelectionGeometry, self._select)
@@ -72,6 +75,7 @@ class Page:
             self._legend,
             self.multiples.panel,
             self._note,
+            self.exports.panel,
             sizing_mode="stretch_width",
             min_width=560,
         )
@@ -83,6 +87,7 @@ class Page:
             sizing_mode="stretch_width",
         )
         self._tabs.param.watch(lambda _: self.refresh(), "active")
+        self._view.param.watch(lambda _: self._tabs.param.update(active=0), "to_map")
         return pn.Column(
             self._header(),
             self.banner.panel,
@@ -118,8 +123,10 @@ class Page:
             name="", options={words("page.newest"): ""}, value="", css_classes=["pc-scan"], width=420
         )
         self._choice.param.watch(self._choose_scan, "value")
-        self._layer = pn.widgets.Select(name=words("page.layer"), css_classes=["pc-layer"], width=230)
-        self._layer.options = {words("page.composite"): COMPOSITE}
+        self._layer = pn.widgets.Select(
+            name=words("page.layer"), options={words("page.composite"): COMPOSITE}, value=COMPOSITE,
+            css_classes=["pc-layer"], width=230,
+        )  # fmt: skip
         self._layer.param.watch(lambda event: event.new and view.param.update(layer=event.new), "value")
         self._threshold = pn.widgets.FloatSlider(
             name=words("common.threshold"), start=0.05, end=0.95, step=0.05, value=view.threshold,
@@ -160,6 +167,7 @@ class Page:
         self.now.show(scan, name, self._problem)
         if scan is None:
             self.point.clear()
+            self.exports.show(None)
             if self._tabs.active:
                 self._others[int(self._tabs.active) - 1].show(None)
             return
@@ -172,6 +180,7 @@ class Page:
         key = self._key_of_layer(scan)
         self.map.show(scan, key)
         self.multiples.show(scan)
+        self.exports.show(scan)
         legend = legend_html(scan, key, self._words)
         if legend != self._legend.object:
             self._legend.object = legend

@@ -24,6 +24,7 @@ class View(param.Parameterized):
     threshold = param.Number(default=THRESHOLD, bounds=(0.05, 0.95), doc="Confidence from which a class counts.")
     point = param.Integer(default=None, allow_None=True, doc="The chosen point.")
     who = param.String(default="", doc="Who looks; kept by the browser.")
+    to_map = param.Event(doc="Something was opened: the map comes to the front.")
     points = param.Parameter(default=np.zeros(0, dtype=np.int64), doc="All chosen points, (n,).")
 
     def choose(self, points: NDArray[np.int64]) -> None:

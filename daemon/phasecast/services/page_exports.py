@@ -1,0 +1,87 @@
+"""What the page lets people take along, each made by a process of its own: HDF5 and matplotlib would stop its loop."""
+
+import os
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from phasecast.core.errors import PhasecastError
+from phasecast.core.words import words
+from phasecast.services.report_place import note_failure, report_path
+
+
+def in_own_process(work: Callable[..., None], *arguments: Path | str) -> None:
+    """Do something in a process of low priority and wait for it; it ends with this process at the latest.
+
+    Raises
+    ------
+    PhasecastError
+        If it failed, with the reason.
+    """
+    context = get_context("spawn")
+    ear, mouth = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(mouth, work, arguments), daemon=True)
+    process.start()
+    mouth.close()
+    try:
+        failure = ear.recv()
+    except EOFError:
+        raise PhasecastError("its process was ended", remedy="is there memory left? try again") from None
+    finally:
+        process.join()
+        ear.close()
+    if failure:
+        raise PhasecastError(failure)
+
+
+def _work(mouth: Connection, work: Callable[..., None], arguments: tuple[Path | str, ...]) -> None:
+    os.nice(10)
+    failure = ""
+    try:
+        work(*arguments)
+    except Exception as error:
+        failure = str(error) if isinstance(error, PhasecastError) else f"{type(error).__name__}: {error}"
+    mouth.send(" ".join(failure.split()))
+    mouth.close()
+
+
+def draw_png(result: Path, target: Path, language: str) -> None:
+    """Draw the map of a result, in the words of a language."""
+    from phasecast.report.map_png import draw_map
+    from phasecast.results import open_result
+
+    with open_result(result) as opened:
+        draw_map(opened, target)
+
+
+def write_csv(result: Path, target: Path) -> None:
+    """Write one row a point; see `write_points_csv`."""
+    from phasecast.results import open_result
+    from phasecast.results.export import write_points_csv
+
+    with open_result(result) as opened:
+        write_points_csv(opened, target)
+
+
+def snapshot(result: Path, target: Path) -> None:
+    """Copy what is committed of a growing or crashed result into a closed file."""
+    from phasecast.results.repair import copy_committed
+
+    copy_committed(result, target)
+
+
+def make_report(result: Path, language: str) -> Path:
+    """Make the report of a result again and return it; a failure is noted beside the reports and raised."""
+    try:
+        in_own_process(_write_report, result, language)
+    except PhasecastError as error:
+        note_failure(result, error)
+        raise
+    return report_path(result)
+
+
+def _write_report(result: Path, language: str) -> None:
+    from phasecast.services.report import write_report
+
+    write_report(result, language=words(language).language)
