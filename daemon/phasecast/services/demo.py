@@ -1,6 +1,8 @@
 """The demo: a simulated beamline and the real daemon, each in its own process, joined by real wires."""
 
 import json
+import signal
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -52,6 +54,9 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     directory = DataDirectory(options.data_dir / time.strftime("%Y%m%d-%H%M%S")).create()
     truth, announce, ready = (directory.root / name for name in ("truth.json", "beamline.json", "start"))
     with ExitStack() as stack:
+        # An end by SIGTERM must take the processes of the demo with it, as Ctrl-C does.
+        previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        stack.callback(signal.signal, signal.SIGTERM, previous)
         console.print(f"[bold]phasecast demo[/]: {options.rows} x {options.columns} points at {options.rate_hz:g} Hz")
         page = _open_page(stack, console, directory, options) if options.page else None
         beamline = spawn(stack, "simulated beamline", *_beamline_command(options, directory, truth, announce, ready))

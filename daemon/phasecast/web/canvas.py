@@ -190,4 +190,5 @@ class ScatterCanvas:
         self._left_um, self._low_um = float(np.min(x[known])) - room, float(np.min(y[known])) - room
         width, height = width + 2 * room, height + 2 * room
         self._pixel_um = max(spacing / _SCATTER_SIDE, max(width, height) / _LARGEST_PICTURE)
-        self._shape = (int(np.ceil(height / self._pixel_um)) + 1, int(np.ceil(width / self._pixel_um)) + 1)
+        rows, columns = (int(np.ceil(length / self._pixel_um)) + 1 for length in (height, width))
+        self._shape = (max(rows, _SCATTER_SIDE), max(columns, _SCATTER_SIDE))

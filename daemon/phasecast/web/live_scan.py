@@ -198,12 +198,10 @@ class LiveScan:
         return picture
 
     def _paint(self, picture: Picture, rows: Rows) -> None:
-        current = self.columns.state[rows]
         # Of several points in a cell the later one shows, and never one that was measured again.
-        rows = rows[
-            (current != PointState.SUPERSEDED) & ((current != PointState.PENDING) | (picture.key.name != LEDGER))
-        ]
-        points, cells = self.canvas.cells(rows, picture.side)
+        state = self.columns.state[rows]
+        shown = (state != PointState.SUPERSEDED) & (state != PointState.PENDING)
+        points, cells = self.canvas.cells(rows[shown], picture.side)
         if points.size == 0:
             return
         blocks = paint(picture.key, self.columns, points, cells, self._total_limit)

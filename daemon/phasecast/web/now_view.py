@@ -34,6 +34,10 @@ class NowView:
         if text != self.panel.object:
             self.panel.object = text
 
+    def say(self, problem: str) -> None:
+        """Show a line instead of the facts."""
+        self.panel.object = self._nothing(problem)
+
     def _nothing(self, problem: str) -> str:
         line = problem or self._words("page.no_scan")
         return f"<div class='now'><div class='{'bad' if problem else 'hint'}'>{html.escape(line)}</div></div>"
