@@ -21,6 +21,7 @@ from phasecast.web.map_view import MapView
 from phasecast.web.multiples import SmallMultiples
 from phasecast.web.now_view import NowView
 from phasecast.web.point_view import PointView
+from phasecast.web.regions_tab import RegionsTab
 from phasecast.web.scans_tab import ScansTab
 from phasecast.web.session import Session, arguments_of_request, link
 from phasecast.web.tab import Tab
@@ -47,6 +48,7 @@ class Page:
         self._words, self._view = session.words, session.view
         self._scan: LiveScan | None = None
         self._problem = ""
+        self._faults = 0
         self.map = MapView(self._words, session.theme)
         self.multiples = SmallMultiples(
             self._words, session.theme, (self.map.x_range, self.map.y_range), self._tap_multiple
@@ -54,7 +56,7 @@ class Page:
         self.point = PointView(hub, self._words, session.theme)
         self.now = NowView(hub, self._words)
         self.labels = LabelPanel(hub, session)
-        self._others: tuple[Tab, ...] = (ScansTab(hub, session),)
+        self._others: tuple[Tab, ...] = (ScansTab(hub, session), RegionsTab(hub, session))
         self.keys = Keys(lost_text=self._words("page.lost"))
         self.banner = AlarmBanner(hub, session, self.keys)
         self.exports = ExportsPanel(hub, session)
@@ -150,12 +152,28 @@ class Page:
     def tick(self) -> None:
         """Bring the page up to date; what cannot be read is said, never raised."""
         self.keys.beat += 1
-        self._offer_scans()
-        self.banner.show()
+        try:
+            self._offer_scans()
+            self.banner.show()
+        except Exception:
+            self._note_fault()
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the view as it is now."""
+        """Show the view as it is now; a fault of the program is logged and said, and the page goes on."""
+        try:
+            self._refresh()
+        except Exception:
+            self._note_fault()
+
+    def _note_fault(self) -> None:
+        # One session's fault must not end its ticks, nor fill the log at every one of them.
+        if not self._faults:
+            logger.exception("a fault in one session of the page")
+        self._faults += 1
+        self.now.say(self._words("page.fault"))
+
+    def _refresh(self) -> None:
         name = self._view.scan or self._hub.newest()
         try:
             scan = self._hub.scan(name) if name else None
