@@ -17,7 +17,7 @@ Role = Literal["", "steel", "rust", "outside"]
 MAX_NAME = 128
 MAX_TEXT = 4000
 MAX_LABEL_POINTS = 2000
-"""Points one label request may name: each is saved with its whole pattern (about 12 kB)."""
+"""Points one label request may name: each is saved with its whole pattern (about 25 kB)."""
 MAX_REGION_ROWS = 500_000
 MAX_VERTICES = 20_000
 MAX_FIELDS = 64

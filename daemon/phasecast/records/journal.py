@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from phasecast.core.errors import RecordsError
 
 Entry = dict[str, Any]
@@ -27,7 +29,8 @@ def append(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
     """
     if not entries:
         return
-    content = b"".join(json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n" for entry in entries)
+    # JSON knows no NaN: it becomes null
+    content = b"".join(to_json(entry, inf_nan_mode="null") + b"\n" for entry in entries)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()

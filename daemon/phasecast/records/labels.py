@@ -168,8 +168,9 @@ def label_entries(request: LabelPoints, request_id: str, result: Result, *, time
     asked = np.array(sorted(request.points))
     rows = asked[result.done[asked]]
     ledger = result.ledger
-    confidences = np.asarray(result.confidences[rows])
-    patterns = {name: np.asarray(result.column(name)[rows]) for name in ("intensity", "sigma")}
+    confidences = _short_decimals(np.asarray(result.confidences[rows]))
+    patterns = {name: _short_decimals(np.asarray(result.column(name)[rows])) for name in ("intensity", "sigma")}
+    x_um, y_um = (ledger[name].to_numpy()[rows].tolist() for name in ("x_um", "y_um"))
     model = header.model
     entries = [
         {
@@ -180,13 +181,13 @@ def label_entries(request: LabelPoints, request_id: str, result: Result, *, time
             "result": request.result,
             "result_uid": header.result_uid,
             "point": row,
-            "x_um": _number(float(ledger["x_um"][row])),
-            "y_um": _number(float(ledger["y_um"][row])),
+            "x_um": x_um[k],
+            "y_um": y_um[k],
             "classes": list(request.classes),
-            "confidences": {name: _number(value) for name, value in zip(known, confidences[k].tolist(), strict=True)},
+            "confidences": dict(zip(known, confidences[k].tolist(), strict=True)),
             "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else {},
             "tth_deg": list(header.tth_deg),
-            **{name: _numbers(values[k]) for name, values in patterns.items()},
+            **{name: values[k].tolist() for name, values in patterns.items()},
             "note": request.note,
         }
         for k, row in enumerate(rows.tolist())
@@ -221,13 +222,13 @@ def _label_of(entry: Entry) -> Label:
     )
 
 
-def _numbers(values: NDArray[np.float32]) -> list[float | None]:
-    """Shortest decimal text that gives the same float32 again; JSON knows no NaN."""
-    return [None if value != value else float(f"{value:.9g}") for value in values.tolist()]
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else value
+def _short_decimals(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return numbers of nine digits that give the same float32 again: text of half the length."""
+    exact = values.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = 10.0 ** (8 - np.floor(np.log10(np.abs(exact))))
+        short = np.round(exact * scale) / scale
+        return np.where(short.astype(np.float32) == values, short, exact)
 
 
 def _float(value: Any) -> float:
