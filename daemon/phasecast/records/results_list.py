@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.errors import PhasecastError
+from phasecast.core.errors import PhasecastError, ResultFileError
 from phasecast.core.result import ResultHeader
 from phasecast.records.samples import SampleBook, sample_of, samples_path
 from phasecast.results import is_being_written, open_result
@@ -163,6 +163,8 @@ class ResultsList:
 
     def _read(self, path: Path, signature: _Signature) -> _Known:
         is_live = signature[3]
+        if any("\ud800" <= character <= "\udfff" for character in path.name):
+            raise ResultFileError("its name is no UTF-8 text", remedy="rename it")
         with open_result(path) as result:
             header, counters = result.header, result.counters
             exit_status = str(counters.get("exit_status", ""))

@@ -2,6 +2,7 @@
 
 import html
 import logging
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from bokeh.events import SelectionGeometry, Tap
 
 from phasecast.core.errors import PhasecastError
 from phasecast.web.alarm_banner import AlarmBanner
+from phasecast.web.compare_tab import CompareTab
 from phasecast.web.exports import ExportsPanel
 from phasecast.web.hub import Hub
 from phasecast.web.keys import Keys
@@ -23,8 +25,9 @@ from phasecast.web.now_view import NowView
 from phasecast.web.point_view import PointView
 from phasecast.web.regions_tab import RegionsTab
 from phasecast.web.scans_tab import ScansTab
+from phasecast.web.scans_table import printable
 from phasecast.web.session import Session, arguments_of_request, link
-from phasecast.web.tab import Tab
+from phasecast.web.tab import LazyTab, Tab
 from phasecast.web.theme import PARTS
 
 logger = logging.getLogger(__name__)
@@ -56,7 +59,8 @@ class Page:
         self.point = PointView(hub, self._words, session.theme)
         self.now = NowView(hub, self._words)
         self.labels = LabelPanel(hub, session)
-        self._others: tuple[Tab, ...] = (ScansTab(hub, session), RegionsTab(hub, session))
+        kinds: tuple[type[Tab], ...] = (ScansTab, CompareTab, RegionsTab)
+        self._others = tuple(LazyTab(kind.title_key, partial(kind, hub, session)) for kind in kinds)
         self.keys = Keys(lost_text=self._words("page.lost"))
         self.banner = AlarmBanner(hub, session, self.keys)
         self.exports = ExportsPanel(hub, session)
@@ -183,6 +187,8 @@ class Page:
         changed = scan is not self._scan
         self._scan = scan
         self.now.show(scan, name, self._problem)
+        if self._threshold.value != self._view.threshold:
+            self._threshold.value = self._view.threshold
         if scan is None:
             self.point.clear()
             self.exports.show(None)
@@ -223,6 +229,8 @@ class Page:
     def _offer_scans(self) -> None:
         options = {self._words("page.newest"): ""}
         for entry in self._hub.results():
+            if printable(entry.path.name) != entry.path.name:
+                continue  # a name that is no text cannot be sent; the list of scans says so
             label = f"{entry.path.stem} · {entry.sample}" if entry.sample else entry.path.stem
             options[label] = entry.path.name
         if options != self._choice.options:

@@ -19,7 +19,7 @@ th { text-align: left; font-weight: 600; color: var(--pc-faint); font-size: 11.5
 td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--pc-line); vertical-align: top; overflow-wrap: anywhere; }
 td > * { display: block; }
 td:first-child, th:first-child { padding-left: 10px; }
-th:last-child { min-width: 205px; }
+th:last-child { min-width: 245px; }
 tr.chosen td { background: color-mix(in srgb, var(--pc-accent) 9%, transparent); }
 tr.row > td > *, td > .beside { display: inline-block; margin-right: 10px; }
 a { color: inherit; }

@@ -23,6 +23,7 @@ class View(param.Parameterized):
     layer = param.String(default=COMPOSITE, doc="Layer of the large map.")
     threshold = param.Number(default=THRESHOLD, bounds=(0.05, 0.95), doc="Confidence from which a class counts.")
     point = param.Integer(default=None, allow_None=True, doc="The chosen point.")
+    other = param.String(default="", doc="File name of the result that it is compared with; empty if none was chosen.")
     who = param.String(default="", doc="Who looks; kept by the browser.")
     to_map = param.Event(doc="Something was opened: the map comes to the front.")
     points = param.Parameter(default=np.zeros(0, dtype=np.int64), doc="All chosen points, (n,).")
@@ -47,6 +48,7 @@ class Session:
         self.theme: Theme = theme_called(arguments.get("theme", "light"))
         self.view = View()
         self.view.scan = arguments.get("scan", "")
+        self.view.other = arguments.get("other", "")
         self.view.layer = arguments.get("layer", COMPOSITE)
         self.view.threshold = _number(arguments.get("threshold"), THRESHOLD, 0.05, 0.95)
         point = arguments.get("point", "")
@@ -58,7 +60,7 @@ class Session:
         location = pn.state.location
         if location is None:
             return
-        names = {"scan": "scan", "layer": "layer", "threshold": "threshold", "point": "point"}
+        names = {"scan": "scan", "layer": "layer", "threshold": "threshold", "point": "point", "other": "other"}
         location.sync(self.view, names)
 
 
