@@ -11,6 +11,9 @@ from phasecast.results.scene import spacing_um
 from phasecast.web.layers import Cells
 
 _LARGEST_PICTURE = 1200
+_PLAIN_PICTURE = 240
+"""Along a side, for layers of plain colours: nine of them are sent for a scan, and only hatching needs more than one
+pixel a cell."""
 _STRIPES = 70
 """Most stripes across a map: finer ones blend on the screen into a colour that means another class."""
 _SCATTER_SIDE = 6
@@ -84,8 +87,8 @@ class RasterCanvas:
 
     def side(self, *, fine: bool) -> int:
         """Pixels along the side of a cell."""
-        room = _LARGEST_PICTURE // max(*self._placement.shape, 1)
-        return int(np.clip(room, 2, 8)) if fine else int(np.clip(room, 1, 4))
+        cells = max(*self._placement.shape, 1)
+        return int(np.clip(_LARGEST_PICTURE // cells, 2, 8)) if fine else int(np.clip(_PLAIN_PICTURE // cells, 1, 4))
 
     def shape(self, side: int) -> tuple[int, int]:
         """Rows and columns of a picture."""

@@ -2,15 +2,14 @@
 
 import html
 
-import numpy as np
-
-from phasecast.core.ledger import PointFlag, PointState
+from phasecast.core.ledger import PointState
 from phasecast.core.result import PhaseClass
 from phasecast.core.words import Words
 from phasecast.web.colours import STATE_COLOURS, UNSURE_HEX
 from phasecast.web.layers import COMPOSITE, LEDGER, LayerKey
 from phasecast.web.live_scan import LiveScan
 
+_HATCH = "repeating-linear-gradient(45deg,#000 0 2px,#fff 2px 5px)"
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -32,19 +31,15 @@ def label_of(phase: PhaseClass, words: Words) -> str:
 
 def legend_html(scan: LiveScan, key: LayerKey, words: Words) -> str:
     """Return the legend of a layer."""
-    columns = scan.columns
-    sums = columns.ledger_sums
+    sums = scan.columns.ledger_sums
+    tally = scan.tally(key.threshold)
     entries: list[tuple[str, str]] = []
     if key.name == COMPOSITE:
-        done = columns.state == PointState.DONE
-        present = np.nan_to_num(columns.confidence) >= key.threshold
-        counts = present[done].sum(axis=0) if len(present) else np.zeros(len(scan.header.classes), int)
         entries += [
             (phase.colour, f"{label_of(phase, words)}: {count}")
-            for phase, count in zip(scan.header.classes, counts, strict=True)
+            for phase, count in zip(scan.header.classes, tally.classes, strict=True)
         ]
-        none = int(np.count_nonzero(done & ~present.any(axis=1)))
-        entries.append((UNSURE_HEX, f"{words('page.no_class', threshold=f'{key.threshold:.2f}')}: {none}"))
+        entries.append((UNSURE_HEX, f"{words('page.no_class', threshold=f'{key.threshold:.2f}')}: {tally.without}"))
     if key.name == LEDGER:
         entries += [
             (STATE_COLOURS[state], f"{words(f'state.{state.label}')}: {sums[state.label]}")
@@ -57,10 +52,8 @@ def legend_html(scan: LiveScan, key: LayerKey, words: Words) -> str:
             for state in (PointState.PENDING, PointState.REJECTED, PointState.LOST_UPSTREAM, PointState.DROPPED_BY_US)
             if sums[state.label]
         ]
-    doubtful = int(np.count_nonzero(columns.flags & np.uint32(PointFlag.POSITION_DOUBTFUL)))
-    if doubtful:
-        entries.append(("repeating-linear-gradient(45deg,#000 0 2px,#fff 2px 5px)",
-                        f"{words('flag.position_doubtful')}: {doubtful}"))  # fmt: skip
+    if tally.doubtful:
+        entries.append((_HATCH, f"{words('flag.position_doubtful')}: {tally.doubtful}"))
     items = "".join(f"<span><i style='background:{colour}'></i>{html.escape(text)}</span>" for colour, text in entries)
     mixtures = f"<span>{html.escape(words('page.stripes'))}</span>" if key.name == COMPOSITE else ""
     return f"<div class='legend'>{items}{mixtures}</div>"

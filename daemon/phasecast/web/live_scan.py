@@ -16,9 +16,11 @@ from phasecast.results.follow import ResultFollower, Rows
 from phasecast.web.canvas import Canvas, canvas_for
 from phasecast.web.colours import CLEAR, STATE_COLOURS, Pixels, pixel
 from phasecast.web.layers import COMPOSITE, LEDGER, UNSURE, Cells, LayerKey, paint
+from phasecast.web.tally import Tally
 
 _POLL_S = 0.2
 _PICTURES = 24
+_TALLIES = 8
 _REMEMBERED = 256
 _LIMIT_MARGIN = 1.25
 
@@ -77,6 +79,7 @@ class LiveScan:
         self.epoch = 1
         self._changes: deque[tuple[int, Rows]] = deque(maxlen=_REMEMBERED)
         self._pictures: OrderedDict[LayerKey, Picture] = OrderedDict()
+        self._tallies: OrderedDict[float, tuple[int, Tally]] = OrderedDict()
         self._polled_s = time.monotonic()
         self._arrange()
 
@@ -136,6 +139,20 @@ class LiveScan:
         self._pictures.move_to_end(key)
         return picture
 
+    def tally(self, threshold: float) -> Tally:
+        """Return how many points hold each class at a threshold."""
+        version, tally = self._tallies.get(threshold, (0, None))
+        rows = self.changes_since(version) if tally is not None else None
+        if tally is None or rows is None:
+            tally = Tally(self.columns, threshold)
+        else:
+            tally.update(rows)
+        self._tallies[threshold] = self.version, tally
+        self._tallies.move_to_end(threshold)
+        while len(self._tallies) > _TALLIES:
+            self._tallies.popitem(last=False)
+        return tally
+
     def patches(self, picture: Picture, rows: Rows) -> list[Patch]:
         """Return rectangles of a picture that is up to date, few and small, that hold some points."""
         _, cells = self.canvas.cells(rows, picture.side)
@@ -189,6 +206,7 @@ class LiveScan:
         self.epoch += 1
         self._changes.clear()
         self._pictures.clear()
+        self._tallies.clear()
 
     def _paint_all(self, key: LayerKey) -> Picture:
         side = self.canvas.side(fine=key.name in (COMPOSITE, LEDGER, UNSURE))

@@ -6,7 +6,7 @@ from typing import Any
 
 import panel as pn
 from bokeh.events import Tap
-from bokeh.models import Range1d
+from bokeh.models import GridBox, Range1d
 from bokeh.plotting import figure
 
 from phasecast.core.result import PhaseClass
@@ -41,7 +41,7 @@ class SmallMultiples:
         self._on_tap = on_tap
         self._sources: dict[str, PictureSource] = {}
         self._classes: tuple[PhaseClass, ...] = ()
-        self.panel = pn.GridBox(ncols=_COLUMNS, sizing_mode="stretch_width", css_classes=["pc-multiples"])
+        self.panel = pn.Column(sizing_mode="stretch_width", css_classes=["pc-multiples"])
 
     def show(self, scan: LiveScan) -> None:
         """Bring all maps up to date."""
@@ -53,8 +53,12 @@ class SmallMultiples:
     def _build(self, classes: tuple[PhaseClass, ...]) -> None:
         self._classes = classes
         self._sources = {phase.id: PictureSource(f"multiple-{phase.id}") for phase in classes}
-        self.panel.ncols = min(_COLUMNS, max(math.ceil(len(classes) / 2), 1))
-        self.panel[:] = [pn.pane.Bokeh(self._plot(phase), sizing_mode="stretch_width") for phase in classes]
+        columns = min(_COLUMNS, max(math.ceil(len(classes) / 2), 1))
+        rows = [classes[first : first + columns] for first in range(0, len(classes), columns)]
+        # One pane for all figures: a pane each takes the server longer than the figures themselves.
+        cells = [(self._plot(phase), row, k) for row, part in enumerate(rows) for k, phase in enumerate(part)]
+        grid = GridBox(children=cells, sizing_mode="stretch_width", cols=["1fr"] * columns)
+        self.panel[:] = [pn.pane.Bokeh(grid, sizing_mode="stretch_width")] if cells else []
 
     def _plot(self, phase: PhaseClass) -> Any:
         plot = figure(
