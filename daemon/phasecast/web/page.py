@@ -24,6 +24,7 @@ from phasecast.web.multiples import SmallMultiples
 from phasecast.web.now_view import NowView
 from phasecast.web.point_view import PointView
 from phasecast.web.regions_tab import RegionsTab
+from phasecast.web.sample_tab import SampleTab
 from phasecast.web.scans_tab import ScansTab
 from phasecast.web.scans_table import printable
 from phasecast.web.session import Session, arguments_of_request, link
@@ -59,7 +60,7 @@ class Page:
         self.point = PointView(hub, self._words, session.theme)
         self.now = NowView(hub, self._words)
         self.labels = LabelPanel(hub, session)
-        kinds: tuple[type[Any], ...] = (ScansTab, CompareTab, RegionsTab)
+        kinds: tuple[Any, ...] = (ScansTab, CompareTab, RegionsTab, SampleTab)
         self._others: tuple[Tab, ...] = tuple(LazyTab(kind.title_key, partial(kind, hub, session)) for kind in kinds)
         self.keys = Keys(lost_text=self._words("page.lost"))
         self.banner = AlarmBanner(hub, session, self.keys)
