@@ -156,3 +156,9 @@ def test_the_watch_puts_status_and_result_together(directory):
         watch.close()
     (directory.status / "live-xrd.json").write_text("{")
     assert AlarmWatch(directory).step() == []
+
+
+def test_a_beam_that_stays_away_does_not_become_the_usual_one(tmp_path):
+    i0 = np.full(POINTS, 1e6)
+    i0[60:] = 1e4
+    assert signs_of(tmp_path, confidence=sure(), i0=i0).i0_ratio == pytest.approx(0.01)

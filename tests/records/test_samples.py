@@ -115,3 +115,9 @@ def test_no_form_is_no_form(directory):
 def test_every_field_has_a_label(language):
     labels = [words(language)(f"sample.{name}") for name in FIELDS]
     assert len(set(labels)) == len(FIELDS)
+
+
+def test_an_old_scan_that_is_worked_off_again_does_not_take_the_form_of_today(directory, describe):
+    describe(100.0, name="today")
+    again = make_header(raw_uid="raw-1", started_s=20.0, processing={"created_s": 200.0}, metadata={"sample": "then"})
+    assert sample_for(directory, "raw-1", again)["name"] == "then"

@@ -18,6 +18,7 @@ UNSURE = (0.2, 0.8)
 RECENT_POINTS = 50
 """Newest points that saturation is counted in."""
 _I0_POINTS = 10
+_DOWN = 0.5
 _LINE_POINTS = 30
 """Points whose mean pattern tells where a line is, at the beginning of the scan and now."""
 _LONGEST_RUN = 4096
@@ -73,7 +74,8 @@ class SignReader:
         known = known[np.isfinite(known)]
         if known.size < 2 * _I0_POINTS:
             return math.nan
-        usual = float(np.median(known))
+        # a beam that stays away must not become the usual one: points that are down themselves do not count
+        usual = float(np.median(known[known >= _DOWN * np.percentile(known, 90)]))
         return float(np.median(known[-_I0_POINTS:])) / usual if usual > 0 else math.nan
 
     def _line_shift_deg(self, done: NDArray[np.int64]) -> float:

@@ -32,6 +32,7 @@ _TEMPORARY = ".tmp"
 _REFUSED = "refused"
 _ANSWERED = "answered"
 _ID = re.compile(r"\d{20}-[0-9a-f]{12}")
+_NAME_BYTES = 180
 _UNFINISHED_S = 2.0
 """A file that cannot be read and is younger than this may still be on its way from someone who writes in place."""
 _TEMPORARY_S = 3600.0
@@ -56,10 +57,13 @@ _LETTER: TypeAdapter[_Letter | None] = TypeAdapter(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
+    """What is remembered of a file: a request that waits, or when it was answered, or why it is none."""
+
     signature: tuple[int, int, int]
-    letter: _Letter | None
-    reason: str = ""
     mtime_s: float
+    waiting: Request | None = None
+    answered_s: float | None = None
+    reason: str = ""
 
 
 class Mailbox:
@@ -108,18 +112,18 @@ class Mailbox:
         if not _ID.fullmatch(request_id):
             return None
         for path in (self._path(request_id), self._archived(request_id)):
-            seen = _read(path, MAX_BYTES)
-            if seen is not None:
-                return seen.letter.answer if seen.letter else None
+            found = _read(path, MAX_BYTES)
+            if found is not None:
+                return found.letter.answer if found.letter else None
         return None
 
     def pending(self, kinds: Collection[str]) -> list[tuple[RequestId, Request]]:
         """Return the requests of these kinds that nobody has answered, oldest first. A quiet folder costs one stat."""
         self._look()
         waiting = [
-            (RequestId(name.removesuffix(_SUFFIX)), seen.letter.request)
+            (RequestId(name.removesuffix(_SUFFIX)), seen.waiting)
             for name, seen in self._seen.items()
-            if seen.letter is not None and seen.letter.answer is None and seen.letter.request.kind in kinds
+            if seen.waiting is not None and seen.waiting.kind in kinds
         ]
         return sorted(waiting, key=lambda item: item[0])
 
@@ -132,10 +136,10 @@ class Mailbox:
             If the answer cannot be written; the request then stays open.
         """
         path = self._path(request_id)
-        seen = _read(path, MAX_BYTES)
-        if seen is None or seen.letter is None or seen.letter.answer is not None:
+        found = _read(path, MAX_BYTES)
+        if found is None or found.letter is None or found.letter.answer is not None:
             return
-        self._write(path, to_json({"schema_version": 1, "request": seen.letter.request, "answer": answer}))
+        self._write(path, to_json({"schema_version": 1, "request": found.letter.request, "answer": answer}))
         self.counters["settled"] += 1
 
     def tidy(self, *, keep_answered_s: float = 600.0) -> None:
@@ -150,10 +154,10 @@ class Mailbox:
         now_s = time.time()
         for name, seen in list(self._seen.items()):
             age_s = now_s - seen.mtime_s
-            if seen.letter is None:
+            if seen.reason:
                 if abs(age_s) > _UNFINISHED_S:
                     self._refuse(name, seen.reason)
-            elif seen.letter.answer is not None and now_s - seen.letter.answer.time_s > keep_answered_s:
+            elif seen.answered_s is not None and now_s - seen.answered_s > keep_answered_s:
                 self._move(name, self._archived(name.removesuffix(_SUFFIX)))
                 self.counters["archived"] += 1
         for path in self._folder.glob(f".*{_TEMPORARY}"):
@@ -194,11 +198,23 @@ class Mailbox:
             return before
         if not entry.name.endswith(_SUFFIX) or not _ID.fullmatch(entry.name.removesuffix(_SUFFIX)):
             reason = "not named as a request is"
-            return _Seen(signature=_signature(status), letter=None, reason=reason, mtime_s=status.st_mtime)
-        return _read(Path(entry.path), self._max_bytes)
+            return _Seen(signature=_signature(status), mtime_s=status.st_mtime, reason=reason)
+        found = _read(Path(entry.path), self._max_bytes)
+        if found is None:
+            return None
+        letter = found.letter
+        return _Seen(
+            signature=_signature(found.status),
+            mtime_s=found.status.st_mtime,
+            waiting=letter.request if letter is not None and letter.answer is None else None,
+            answered_s=letter.answer.time_s if letter is not None and letter.answer is not None else None,
+            reason=found.reason,
+        )
 
     def _refuse(self, name: str, reason: str) -> None:
-        target = self._folder / _REFUSED / f"{time.time_ns():020d}-{name}"[:200]
+        # names may be as long as the file system takes, and in any encoding
+        short = os.fsdecode(os.fsencode(name)[:_NAME_BYTES])
+        target = self._folder / _REFUSED / f"{time.time_ns():020d}-{short}"
         if not self._move(name, target):
             return
         self.counters["refused"] += 1
@@ -268,7 +284,14 @@ def _parse(content: bytes) -> _Letter:
     return letter
 
 
-def _read(path: Path, max_bytes: int) -> _Seen | None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    status: os.stat_result
+    letter: _Letter | None
+    reason: str
+
+
+def _read(path: Path, max_bytes: int) -> _Found | None:
     """Read one file, whatever it is; None if it is not there."""
     try:
         # without waiting: a pipe that somebody put here must not stop anyone
@@ -277,8 +300,7 @@ def _read(path: Path, max_bytes: int) -> _Seen | None:
         return None
     except OSError as error:
         with suppress(OSError):
-            status = path.lstat()
-            return _Seen(signature=_signature(status), letter=None, reason=str(error.strerror), mtime_s=status.st_mtime)
+            return _Found(path.lstat(), None, str(error.strerror))
         return None
     letter, reason = None, ""
     try:
@@ -294,7 +316,7 @@ def _read(path: Path, max_bytes: int) -> _Seen | None:
         reason = str(error)
     finally:
         os.close(handle)
-    return _Seen(signature=_signature(status), letter=letter, reason=reason, mtime_s=status.st_mtime)
+    return _Found(status, letter, reason)
 
 
 def _signature(status: os.stat_result) -> tuple[int, int, int]:

@@ -193,8 +193,7 @@ def sample_of(book: SampleBook, raw_uid: str, header: ResultHeader | None) -> Sa
     form: dict[str, Any] = dict(taken) if isinstance(taken, Mapping) else {}
     if header is not None:
         # a form sent just before the start may have reached the journal just after it
-        started_s = float(header.processing.get("created_s", header.started_s))
-        late = book.standing_at(started_s)
+        late = book.standing_at(header.started_s)
         if late is not None and late.time_s > float(form.get("time_s", float("-inf"))):
             form = {"request": late.request, "who": late.who, "time_s": late.time_s, "fields": dict(late.fields)}
     forms = [("standing form", form.get("fields", {}))]
