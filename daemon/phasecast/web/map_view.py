@@ -14,6 +14,7 @@ from bokeh.models import (
 )
 from bokeh.palettes import Cividis256, Viridis256
 from bokeh.plotting import figure
+from numpy.typing import NDArray
 
 from phasecast.core.words import Words
 from phasecast.web.layers import COMPOSITE, LEDGER, TOTAL, UNSURE, LayerKey
@@ -21,6 +22,7 @@ from phasecast.web.live_scan import LiveScan, Picture
 from phasecast.web.theme import Theme
 
 _MARGIN = 0.03
+_MARKED = 2000
 
 
 class PictureSource:
@@ -115,9 +117,8 @@ class MapView:
         theme.dress(plot)
         plot.grid.visible = False
         plot.image_rgba("image", "x", "y", "dw", "dh", source=self.picture.source, name="map-picture")
-        self.cursor = ColumnDataSource(name="map-cursor", data={"x": [], "y": [], "w": [], "h": []})
-        for colour, line in ((theme.paper, 4), (theme.accent, 2)):
-            plot.rect("x", "y", "w", "h", source=self.cursor, fill_alpha=0, line_color=colour, line_width=line)
+        self.cursor = ColumnDataSource(name="map-cursor", data={"x": [], "y": [], "w": [], "h": [], "line": []})
+        plot.rect("x", "y", "w", "h", source=self.cursor, fill_alpha=0, line_color=theme.accent, line_width="line")
         self._footprint = ColumnDataSource(data={"x": [], "y": [], "w": [], "h": []})
         plot.ellipse(
             "x", "y", "w", "h", source=self._footprint, fill_color=theme.accent, fill_alpha=0.5, line_color=theme.ink
@@ -136,6 +137,7 @@ class MapView:
         plot.tags = [self.clock]
         self.plot = plot
         self._framed: tuple[Any, ...] = ()
+        self._marked: tuple[Any, ...] = ()
 
     def show(self, scan: LiveScan, key: LayerKey) -> None:
         """Show a layer of a scan as it is now."""
@@ -151,14 +153,19 @@ class MapView:
                 "points_done": [scan.columns.ledger_sums["done"]],
             }
 
-    def mark(self, scan: LiveScan | None, point: int | None) -> None:
-        """Frame the chosen point."""
-        if scan is None or point is None or not np.isfinite(scan.columns.x_um[point] + scan.columns.y_um[point]):
-            self.cursor.data = {"x": [], "y": [], "w": [], "h": []}
-            return
-        width, height = scan.canvas.step_um
-        x, y = float(scan.columns.x_um[point]), float(scan.columns.y_um[point])
-        self.cursor.data = {"x": [x], "y": [y], "w": [width], "h": [height]}
+    def mark(self, scan: LiveScan, points: NDArray[np.int64]) -> None:
+        """Frame the chosen points; of very many, evenly chosen ones."""
+        columns, (width, height) = scan.columns, scan.canvas.step_um
+        placed = points[np.isfinite(columns.x_um[points]) & np.isfinite(columns.y_um[points])]
+        if placed.size > _MARKED:
+            placed = placed[np.linspace(0, placed.size - 1, _MARKED).astype(np.int64)]
+        state = (scan, placed.tobytes(), width, height)
+        if state != self._marked:
+            self._marked = state
+            self.cursor.data = {
+                "x": columns.x_um[placed], "y": columns.y_um[placed], "w": [width] * placed.size,
+                "h": [height] * placed.size, "line": [3 if placed.size == 1 else 1] * placed.size,
+            }  # fmt: skip
 
     def _frame(self, scan: LiveScan) -> None:
         """Show the whole scan when it is first seen or its extent changes; keep the person's own zoom otherwise."""

@@ -213,7 +213,7 @@ class Page:
 
     def _show_points(self, scan: LiveScan) -> None:
         points = self._view.points[self._view.points < scan.columns.points]
-        self.map.mark(scan, int(points[0]) if points.size == 1 else None)
+        self.map.mark(scan, points)
         self.labels.show(scan, points)
         if points.size:
             self.point.show(scan, points, self._view.threshold)

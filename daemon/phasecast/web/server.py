@@ -1,5 +1,6 @@
 """The server of the page: one process, one loop, many sessions."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import panel as pn
 from tornado.ioloop import PeriodicCallback
+from tornado.websocket import WebSocketClosedError
 
 from phasecast.core.errors import PageError
 from phasecast.web.hub import Hub
@@ -102,6 +104,9 @@ class PageServer:
 
     def run(self) -> None:
         """Serve until `stop`."""
+        # A browser that goes away while something is sent to it is no fault.
+        logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
+        asyncio.get_event_loop().set_exception_handler(_pass_over_closed_browsers)
         self._server.start()
         self._every_second.start()
         self._server.io_loop.start()
@@ -125,3 +130,8 @@ class PageServer:
         session.keep_in_address()
         pn.state.add_periodic_callback(page.tick, period=TICK_MS)
         return layout
+
+
+def _pass_over_closed_browsers(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not isinstance(context.get("exception"), WebSocketClosedError):
+        loop.default_exception_handler(context)
