@@ -78,7 +78,7 @@ class DistanceChart:
     def __init__(self, words: Words, theme: Theme) -> None:
         self._words = words
         plot = self.plot = figure(
-            name="distance-profile", css_classes=["pc-distance"], height=270, sizing_mode="stretch_width",
+            name="distance-profile", css_classes=["pc-distance"], height=290, sizing_mode="stretch_width",
             tools="xwheel_zoom,xpan,reset,save", active_scroll="xwheel_zoom", toolbar_location="right",
             x_axis_label=words("regions.distance_axis"), y_axis_label=words("regions.fraction_axis"), y_range=(-3, 103),
         )  # fmt: skip
@@ -105,7 +105,7 @@ class DistanceChart:
             )  # fmt: skip
         plot.add_layout(plot.legend[0], "above")
         _dress_legend(plot.legend, theme)
-        plot.legend.orientation, plot.legend.ncols = "horizontal", "auto"
+        plot.legend.ncols, plot.legend.location = 5, "left"
 
     def show(self, profile: DistanceProfile | None, classes: Sequence[PhaseClass]) -> None:
         """Show a profile, or none; classes that are nowhere are left out."""

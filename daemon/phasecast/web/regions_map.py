@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from bokeh.core.property.descriptors import UnsetValueError
-from bokeh.events import SelectionGeometry, Tap
-from bokeh.models import ColumnDataSource, FreehandDrawTool, PanTool, PointDrawTool, PolySelectTool
+from bokeh.events import DoubleTap, SelectionGeometry, Tap
+from bokeh.models import ColumnDataSource, FreehandDrawTool, PanTool, PointDrawTool
 
 from phasecast.core.words import Words
 from phasecast.web.layers import LayerKey
@@ -18,6 +18,7 @@ from phasecast.web.regions_overlay import Area, draw_areas
 from phasecast.web.theme import Theme
 
 Stroke = list[Vertex]
+_LEAST_CORNERS = 3
 
 
 class Mode(StrEnum):
@@ -66,6 +67,7 @@ class RegionsMap:
         self._add_tools(theme)
         plot.on_event(SelectionGeometry, self._enclosed)
         plot.on_event(Tap, self._tapped)
+        plot.on_event(DoubleTap, self._finish_polygon)
 
     def show(self, scan: LiveScan, key: LayerKey) -> None:
         """Show a layer of a scan as it is now."""
@@ -79,7 +81,8 @@ class RegionsMap:
         drags = {Mode.POLYGON: self._view.lasso, Mode.BRUSH: self._brush, Mode.PARTS: self._brush,
                  Mode.SURFACE: self._points}  # fmt: skip
         bar.active_drag = drags.get(mode, self._pan)
-        bar.active_tap = {Mode.POLYGON: self._poly, Mode.SURFACE: self._points}.get(mode)
+        bar.active_tap = self._points if mode is Mode.SURFACE else None
+        self._begin_polygon([])
         editing = mode is Mode.SURFACE
         self._corners.visible = editing
         self._line.glyph.line_dash = "solid" if editing else "dashed"
@@ -123,6 +126,9 @@ class RegionsMap:
             "xs", "ys", source=self._stroke, line_color=theme.accent, line_alpha=0.45, line_cap="round",
             line_join="round",
         )  # fmt: skip
+        self._open = ColumnDataSource(name="regions-corners", data={"x": [], "y": []})
+        plot.line("x", "y", source=self._open, line_color=theme.accent, line_width=2, line_dash="dotted")
+        plot.scatter("x", "y", source=self._open, size=7, fill_color=theme.paper, line_color=theme.accent)
         self._line_source = ColumnDataSource(name="surface-line", data={"x": [], "y": []})
         plot.line("x", "y", source=self._line_source, line_color=theme.paper, line_width=5, line_alpha=0.8)
         self._line = plot.line("x", "y", source=self._line_source, line_color=theme.accent, line_width=2.5)
@@ -132,11 +138,10 @@ class RegionsMap:
         )  # fmt: skip
         self._brush = FreehandDrawTool(renderers=[self._ink], num_objects=1)
         self._points = PointDrawTool(renderers=[self._corners], add=True, drag=True)
-        self._poly = PolySelectTool()
         self._pan = next(tool for tool in plot.toolbar.tools if isinstance(tool, PanTool))
         # hit tests of thousands of pixels are not what a lasso is for here
-        self._view.lasso.renderers = self._view.box.renderers = self._poly.renderers = []
-        plot.add_tools(self._poly, self._brush, self._points)
+        self._view.lasso.renderers = self._view.box.renderers = []
+        plot.add_tools(self._brush, self._points)
         self._stroke.on_change("data", lambda attr, old, new: self._stroked())
         self._line_source.on_change("data", lambda attr, old, new: self._line_edited())
         self.set_mode(Mode.LOOK)
@@ -170,9 +175,24 @@ class RegionsMap:
             self.on_polygon(list(zip(geometry["x"], geometry["y"], strict=True)))
 
     def _tapped(self, event: Any) -> None:
-        """A click with the brush is a stroke of one place."""
-        if self._mode in (Mode.BRUSH, Mode.PARTS) and event.x is not None:
+        """A click sets a corner of a polygon; with the brush it is a stroke of one place."""
+        if event.x is None:
+            return
+        if self._mode is Mode.POLYGON:
+            self._begin_polygon([*zip(*self._open.data.values(), strict=True), (event.x, event.y)])
+        elif self._mode in (Mode.BRUSH, Mode.PARTS):
             self.on_stroke([(event.x, event.y)])
+
+    def _finish_polygon(self, event: Any) -> None:
+        """The first click of a double-click has set the last corner already."""
+        del event
+        corners: list[Vertex] = list(zip(*self._open.data.values(), strict=True))
+        self._begin_polygon([])
+        if self._mode is Mode.POLYGON and len(corners) >= _LEAST_CORNERS:
+            self.on_polygon(corners)
+
+    def _begin_polygon(self, corners: Sequence[Vertex]) -> None:
+        self._open.data = {"x": [x for x, _ in corners], "y": [y for _, y in corners]}
 
     def _stroked(self) -> None:
         if self._setting or not len(self._stroke.data["xs"]):

@@ -63,7 +63,7 @@ class SavedRegions:
             name=words("regions.on_map"), options=[], css_classes=["pc-region-shown"], sizing_mode="stretch_width"
         )
         self._style = pn.widgets.RadioButtonGroup(
-            options={words("regions.outline"): False, words("regions.tint"): True}, value=False, button_type="default",
+            options={words(f"regions.{key}"): key for key in ("outline", "tint")}, value="outline", button_type="default",
             button_style="outline", width=150, css_classes=["pc-region-style"], margin=(23, 5, 5, 5),
         )  # fmt: skip
         self._choice = pn.widgets.Select(
@@ -76,19 +76,21 @@ class SavedRegions:
         self._files = {
             suffix: pn.widgets.FileDownload(
                 callback=lambda suffix=suffix: self._file(suffix), filename=f"region.{suffix}", embed=False, auto=True,
-                label=words(f"regions.file_{suffix}"), css_classes=[f"pc-region-{suffix}"], width=82,
+                label=words(f"regions.file_{suffix}"), css_classes=[f"pc-region-{suffix}"], width=120,
             )
             for suffix in _FILES
         }  # fmt: skip
         self._pattern = MeanPatternChart(words, session.theme)
+        self._pattern_pane = pn.pane.Bokeh(self._pattern.plot, sizing_mode="stretch_width", visible=False)
         self._about = self._html("pc-region-about")
         self.table = self._html("pc-region-table")
         self.panel = pn.Column(
             pn.Row(self._visible, self._style, sizing_mode="stretch_width"),
-            pn.Row(self._choice, pn.Row(self._choose, self._remove, *self._files.values(), margin=(18, 0, 0, 0))),
+            pn.Row(self._choice, pn.Row(self._choose, self._remove, margin=(17, 0, 0, 0))),
+            pn.Row(*self._files.values(), margin=(0, 0, 4, 0)),
             self._asking.line,
             self._about,
-            pn.pane.Bokeh(self._pattern.plot, sizing_mode="stretch_width"),
+            self._pattern_pane,
             sizing_mode="stretch_width",
         )
 
@@ -122,7 +124,7 @@ class SavedRegions:
         """What the map shows of them."""
         colours = self._colours()
         return [
-            Area(chosen=mask_of(ground, region), colour=colours[region.name], filled=bool(self._style.value))
+            Area(chosen=mask_of(ground, region), colour=colours[region.name], filled=self._style.value == "tint")
             for region in self._here(ground)
             if region.name in self._visible.value
         ]
@@ -172,6 +174,7 @@ class SavedRegions:
             return
         self._shown = state
         rows = np.flatnonzero(chosen)
+        self._pattern_pane.visible = bool(rows.size)
         if region is None or not rows.size:
             self._pattern.show(None)
             line = self._words("regions.holds_nothing") if region is not None else ""

@@ -11,6 +11,7 @@ from phasecast.core.requests import TOTAL_INTENSITY_LAYER, UNSURE_LAYER, SaveReg
 from phasecast.web.asking import Asking
 from phasecast.web.hub import Hub
 from phasecast.web.layers import COMPOSITE, TOTAL, UNSURE, LayerKey
+from phasecast.web.legend import legend_html
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.regions_draft import Draft
 from phasecast.web.regions_line import Vertex
@@ -90,11 +91,16 @@ class RegionsTab:
         left = pn.Column(
             pn.Row(self._mode, self._threshold, sizing_mode="stretch_width"),
             self._hint,
-            self._brush_controls,
-            self._limit_controls,
-            self._parts.parts_controls,
-            self._parts.surface_controls,
+            pn.Column(
+                self._brush_controls,
+                self._limit_controls,
+                self._parts.parts_controls,
+                self._parts.surface_controls,
+                sizing_mode="stretch_width",
+                styles={"min-height": "62px"},  # else the map would jump when somebody turns to another way of drawing
+            ),
             pn.pane.Bokeh(self._map.plot, sizing_mode="stretch_width"),
+            self._legend,
             sizing_mode="stretch_width",
             min_width=560,
         )
@@ -127,14 +133,14 @@ class RegionsTab:
             lambda event: self._session.view.param.update(threshold=event.new), "value_throttled"
         )
         self._session.view.param.watch(lambda event: self._threshold.param.update(value=event.new), "threshold")
-        self._hint = self._html("pc-region-hint")
+        self._hint, self._legend = self._html("pc-region-hint"), self._html("pc-region-legend")
         self._radius = pn.widgets.FloatSlider(
             name=words("regions.radius"), start=0.5, end=50, step=0.5, value=5, width=230,
             css_classes=["pc-region-radius"],
         )  # fmt: skip
         self._radius.param.watch(lambda event: self._map.set_radius(event.new), "value")
         self._erase = pn.widgets.RadioButtonGroup(
-            options={words("regions.add"): False, words("regions.erase"): True}, value=False, button_style="outline",
+            options={words(f"regions.{key}"): key for key in ("add", "erase")}, value="add", button_style="outline",
             width=140, margin=(14, 5), css_classes=["pc-region-erase"],
         )  # fmt: skip
         self._brush_controls = pn.Row(self._radius, self._erase, visible=False)
@@ -206,7 +212,11 @@ class RegionsTab:
         scan, ground = self._scan, self._ground
         if scan is None or ground is None:
             return
-        self._map.show(scan, self._key(scan))
+        key = self._key(scan)
+        self._map.show(scan, key)
+        legend = legend_html(scan, key, self._words)
+        if legend != self._legend.object:
+            self._legend.object = legend
         draft = self._draft.mask(ground)
         areas = [*self._saved.areas(ground), *self._parts.areas()]
         areas = [area for area in areas if area.chosen.size == ground.done.size]
@@ -246,7 +256,7 @@ class RegionsTab:
         if self._mode.value == Mode.PARTS:
             self._parts.stroke(near)
         else:
-            self._draft.paint(self._ground, near, erase=self._erase.value)
+            self._draft.paint(self._ground, near, erase=self._erase.value == "erase")
         self._redraw()
 
     def _fit_limits(self) -> None:
