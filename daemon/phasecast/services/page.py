@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
@@ -103,7 +104,12 @@ def page_tools(directory: DataDirectory) -> PageTools:
 
 
 def _read_frame(directory: DataDirectory, header: ResultHeader, reference: FrameReference) -> NDArray[np.integer]:
-    options = source_options(Profile.model_validate(header.profile)) if header.profile else None
+    try:
+        options = source_options(Profile.model_validate(header.profile))
+    except ValidationError as error:
+        # A profile of other days, or none: most wires can be decoded without one, and the rest says why it cannot.
+        logger.info("frames of %s are read without its profile: %s", header.result_uid, error)
+        options = None
     store = CaptureFrameStore(directory.captures, (directory.root,), options=options)
     return store.read(reference)
 
