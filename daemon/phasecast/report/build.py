@@ -1,6 +1,6 @@
 """Makes the model of a report from a result and what people said of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -38,7 +38,13 @@ _LEAST_IN_BIN = 5
 
 
 def build_report(
-    result: Result, material: Material, *, sample: Mapping[str, str] | None = None, labels: int = 0
+    result: Result,
+    material: Material,
+    *,
+    sample: Mapping[str, str] | None = None,
+    labels_given: int = 0,
+    labels_used: int = 0,
+    unread: Sequence[str] = (),
 ) -> Report:
     """Return what the report of a result says.
 
@@ -50,8 +56,12 @@ def build_report(
         As from `gather`.
     sample
         What people said of the sample, field to text; what the scan says of it if None.
-    labels
-        Points of this sample that a person labelled and that the model learned from or was checked with.
+    labels_given
+        Points of this scan that a person labelled.
+    labels_used
+        Labelled points of this sample that the model learned from or was checked with.
+    unread
+        What people said and could not be read, one line each.
     """
     header, scene = result.header, material.scene
     profile, why_not = _distance_profile(material)
@@ -89,7 +99,9 @@ def build_report(
             sha256=header.model.sha256,
             calibrated_on=header.model.calibrated_on,
         ),
-        labels=labels,
+        labels_used=labels_used,
+        labels_given=labels_given,
+        unread=tuple(unread),
         device=header.device,
         device_note=header.device_note,
         versions=dict(header.versions),

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
@@ -186,13 +187,11 @@ def _sticks(axes: Axes, phases: list[PhaseClass]) -> None:
     """Reference lines from the bottom of the panel, the strongest of each class a third of its height."""
     mixed = blended_transform_factory(axes.transData, axes.transAxes)
     for phase in phases:
-        for tth, height in phase.reference_lines:
-            colours = ((_edge(phase.colour), 2.0), (phase.colour, 1.2))
-            for colour, width in colours:
-                axes.plot(
-                    [tth, tth], [0, 0.04 + 0.3 * height / 100], color=colour, linewidth=width, transform=mixed,
-                    solid_capstyle="butt", zorder=1,
-                )  # fmt: skip
+        sticks = [[(tth, 0.0), (tth, 0.04 + 0.3 * height / 100)] for tth, height in phase.reference_lines]
+        for colour, width in ((_edge(phase.colour), 2.0), (phase.colour, 1.2)):
+            lines = LineCollection(sticks, colors=colour, linewidths=width, capstyle="butt", zorder=1)
+            lines.set_transform(mixed)
+            axes.add_collection(lines, autolim=False)
 
 
 def _labels(axes: Axes, k: int, count: int, columns: int, say: Words, size: float) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,29 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 def write_figures(
-    report: Report, material: Material, folder: Path, language: Language, *, total: Any = None
+    report: Report,
+    material: Material,
+    folder: Path,
+    language: Language,
+    *,
+    total: Any = None,
+    only: Collection[str] | None = None,
 ) -> list[Path]:
-    """Write every figure of a report as SVG, PDF and TIFF at both widths of a journal; return the files."""
+    """Write the figures of a report as SVG, PDF and TIFF at both widths of a journal; return the files.
+
+    Parameters
+    ----------
+    only
+        Names of the figures; all if None.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     with figure_style():
         for width_mm in WIDTHS_MM:
             figures = figures_of(report, material, words(language), width_mm=width_mm, total=total, alone=True)
             for name, (_, draw) in figures.items():
+                if only is not None and name not in only:
+                    continue
                 figure = draw()
                 stem = f"{name}_{width_mm}mm"
                 for suffix in ("svg", "pdf", "tif"):

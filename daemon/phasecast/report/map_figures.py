@@ -131,9 +131,8 @@ def _two_lines(phase: PhaseClass, say: Words) -> str:
 def _cut_to_height(figure: Figure) -> Figure:
     """Take away the height that maps of true aspect leave empty; the width stays what was asked for."""
     FigureCanvasAgg(figure)
-    for _ in range(2):
-        figure.draw_without_rendering()
-        figure.set_figheight(max(figure.get_tightbbox().height + 0.08, 0.5))
+    figure.draw_without_rendering()
+    figure.set_figheight(max(figure.get_tightbbox().height + 0.08, 0.5))
     return figure
 
 

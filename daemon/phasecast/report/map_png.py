@@ -15,6 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from phasecast.core.result import PhaseClass
+from phasecast.report.fonts import figure_style, writable
 from phasecast.results.composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR, composite
 from phasecast.results.grid import Floats
 from phasecast.results.layout import THRESHOLD, TOTAL_COLUMN
@@ -40,6 +41,11 @@ def draw_map(result: Result, path: str | os.PathLike[str]) -> None:
     path
         The PNG; replaced in one step.
     """
+    with figure_style():
+        _draw(result, path)
+
+
+def _draw(result: Result, path: str | os.PathLike[str]) -> None:
     scene = scene_of(result)
     wide = scene.ratio > 1.7
     flat = max(1 / scene.ratio, 0.1)
@@ -222,8 +228,7 @@ def _title(result: Result) -> str:
     sample = header.metadata.get("sample_name") or header.metadata.get("sample") or header.plan_name
     if isinstance(sample, Mapping):
         sample = sample.get("name", header.plan_name)
-    # The fonts of the drawing library have no Japanese: names it cannot write fall back to the plan's.
-    name = str(sample) if all(ord(character) < 0x2E80 for character in str(sample)) else header.plan_name
+    name = writable(str(sample))
     scan = f", scan {header.scan_id}" if header.scan_id else ""
     return f"{name}{scan}: {result.points_done} of {result.points} points"
 

@@ -180,9 +180,13 @@ def _mean_patterns(result: Result, groups: Mapping[str, Chosen]) -> dict[str, Me
         errors = sigma[first : first + _BLOCK].values[used].astype(np.float64)
         known = np.isfinite(values) & np.isfinite(errors)
         weight = block[used].T
-        sums += weight @ np.where(known, values, 0.0)
-        squares += weight @ np.where(known, errors, 0.0) ** 2
-        counts += weight @ known.astype(np.float64)
+        if known.all():
+            counts += weight.sum(axis=1)[:, None]
+        else:
+            counts += weight @ known.astype(np.float64)
+            values[~known] = errors[~known] = 0.0
+        sums += weight @ values
+        squares += weight @ np.square(errors, out=errors)
     with np.errstate(invalid="ignore", divide="ignore"):
         means, errors = sums / counts, np.sqrt(squares) / counts
     return {

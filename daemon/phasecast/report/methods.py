@@ -82,7 +82,7 @@ def _paragraph(report: Report, say: Words) -> str:
     if report.model is None:
         sentences.append(say("report.methods_no_model"))
     else:
-        labels = say("report.methods_labels", count=report.labels) if report.labels else ""
+        labels = say("report.methods_labels", count=report.labels_used) if report.labels_used else ""
         sentences.append(
             say(
                 "report.methods_model",

@@ -219,7 +219,9 @@ class Report(Part):
     settings: tuple[Setting, ...]
     classes: tuple[ClassFact, ...]
     model: ModelFact | None
-    labels: int
+    labels_used: int = Field(description="Points of this sample that the model learned from or was checked with.")
+    labels_given: int = Field(description="Points of this scan that a person labelled so far.")
+    unread: tuple[str, ...] = Field(description="What people said and could not be read, and why.")
     device: str
     device_note: str
     versions: dict[str, str]

@@ -125,8 +125,10 @@ def _notices(report: Report, say: Words) -> Iterator[tuple[str, str]]:
         yield "bad", say("report.doubt", why=report.quality.doubt)
     if not report.classes:
         yield "note", say("report.unclassified")
-    if report.model is not None and not report.labels:
+    if report.model is not None and not report.labels_used:
         yield "note", _validation_sentence(report, say)
+    for line in report.unread:
+        yield "note", say("report.unread", what=line)
     if scan.simulated:
         yield "note", say("report.simulated")
 
@@ -359,6 +361,9 @@ def _instrument_rows(report: Report, say: Words) -> list[tuple[str, str]]:
     rows.append((say("common.model"), f"{model.name} {model.version}" if model else say("report.none")))
     if model is not None:
         rows += [(say("report.model_hash"), model.sha256), (say("report.validation"), _validation(report, say))]
+        rows.append(
+            (say("report.labels"), say("report.labels_value", used=report.labels_used, given=report.labels_given))
+        )
     note = f" ({report.device_note})" if report.device_note else ""
     rows.append((say("report.device"), f"{report.device}{note}"))
     return rows

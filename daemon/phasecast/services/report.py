@@ -1,23 +1,34 @@
 """Makes the report of a result: what the file says and what people said of it, as HTML and JSON."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
 from phasecast.core.words import Language
+from phasecast.records.labels import read_labels
+from phasecast.records.regions import Region, read_regions, region_mask
+from phasecast.records.samples import sample_for
+from phasecast.records.surfaces import read_surface
 from phasecast.report.build import build_report
 from phasecast.report.figure_files import write_data, write_figures
 from phasecast.report.html import render_html
-from phasecast.report.material import Chosen, GivenSurface, gather
+from phasecast.report.material import UNSURE, Chosen, GivenSurface, gather
 from phasecast.results import open_result
 from phasecast.results.layout import TOTAL_COLUMN
 from phasecast.results.reader import Result
 from phasecast.services.report_place import data_directory_of, failure_path, report_path, write_whole
+
+logger = logging.getLogger(__name__)
+
+_Said = TypeVar("_Said")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +64,10 @@ def write_report(
     target = html or report_path(result_path)
     folder = target.with_suffix("")
     with open_result(result_path) as result:
-        told = _what_people_said(result, data_directory_of(result_path))
+        directory = data_directory_of(result_path) or DataDirectory(result_path.resolve().parent)
+        told = _what_people_said(result, directory)
         material = gather(result, surface=told.surface, regions=told.regions)
-        report = build_report(result, material, sample=told.sample, labels=told.labels)
+        report = build_report(result, material, sample=told.sample, labels_given=told.labels, unread=told.unread)
         total = _total(result) if not result.header.classes else None
         page = render_html(report, material, language, total=total)
         content = json.dumps(report.as_json(), ensure_ascii=False, indent=1)
@@ -84,13 +96,55 @@ class _Told:
     surface: GivenSurface | None = None
     regions: Mapping[str, Chosen] | None = None
     labels: int = 0
+    unread: tuple[str, ...] = ()
 
 
-def _what_people_said(result: Result, directory: DataDirectory | None) -> _Told:
-    return _Told()
+def _what_people_said(result: Result, directory: DataDirectory) -> _Told:
+    """Read forms, surface, regions and labels; what cannot be read is named in the report and costs nothing else."""
+    uid, unread = result.header.raw_uid, []
+
+    def read(what: Callable[[], _Said]) -> _Said | None:
+        try:
+            return what()
+        except PhasecastError as error:
+            logger.warning("%s", error)
+            unread.append(str(error))
+            return None
+
+    surface = read(lambda: read_surface(directory, uid))
+    return _Told(
+        sample=read(lambda: sample_for(directory, uid, result.header)),
+        surface=None if surface is None else GivenSurface(vertices_um=surface.vertices_um, confirmed=surface.confirmed),
+        regions=_regions(result, read(lambda: read_regions(directory)) or [], unread),
+        labels=len(read(lambda: read_labels(directory, uid)) or []),
+        unread=tuple(unread),
+    )
 
 
-def _total(result: Result) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _regions(result: Result, regions: Sequence[Region], unread: list[str]) -> dict[str, Chosen]:
+    """Points of each region that was drawn on this scan or on none, by name."""
+    uid, ledger = result.header.raw_uid, result.ledger
+    confidence = result.confidences.values
+    layers: dict[str, NDArray[Any]] = {phase.id: confidence[:, k] for k, phase in enumerate(result.header.classes)}
+    layers["total_intensity"] = _total(result)
+    low, high = UNSURE
+    layers["unsure"] = np.asarray(((confidence > low) & (confidence < high)).any(axis=1), dtype=np.float64)
+    chosen: dict[str, Chosen] = {}
+    for region in regions:
+        if region.scan_raw_uid not in ("", uid):
+            continue
+        try:
+            chosen[region.name] = region_mask(
+                region, raw_uid=uid, x_um=ledger["x_um"].values, y_um=ledger["y_um"].values, layers=layers
+            )
+        except PhasecastError as error:
+            unread.append(f"{region.name}: {error}")
+    return chosen
+
+
+def _total(result: Result) -> NDArray[np.float64]:
     if any(column.name == TOTAL_COLUMN for column in result.header.columns):
-        return np.asarray(result.column(TOTAL_COLUMN).values, dtype=np.float64)
-    return np.asarray(np.nansum(result.patterns.values, axis=1), dtype=np.float64)
+        total = result.column(TOTAL_COLUMN).values.astype(np.float64)
+    else:
+        total = np.nansum(result.patterns.values, axis=1, dtype=np.float64)
+    return np.where(result.done[: total.size], total, np.nan)

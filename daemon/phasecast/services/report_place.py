@@ -37,10 +37,15 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def note_failure(result: Path, failure: BaseException) -> None:
-    """Say beside the reports, and in the log, that the report of a result could not be made."""
+    """Say beside the reports, and in the log, that the report of a result could not be made.
+
+    Where nothing can be written beside the reports, it is said beside the result.
+    """
     logger.error("no report of %s: %s", result, failure)
     body = {"time_s": time.time(), "what": str(failure) or type(failure).__name__}
-    try:
-        write_whole(failure_path(result), json.dumps(body, ensure_ascii=False))
-    except OSError as error:
-        logger.error("and that cannot be noted either: %s: %s", failure_path(result), error.strerror)
+    for path in (failure_path(result), result.with_suffix(".failed.json")):
+        try:
+            write_whole(path, json.dumps(body, ensure_ascii=False))
+            return
+        except OSError as error:
+            logger.error("that cannot be noted: %s: %s", path, error.strerror)
