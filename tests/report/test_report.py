@@ -178,6 +178,13 @@ def test_odd_scans_have_a_report(tmp_path: Path, name: str) -> None:
     json.dumps(report.as_json(), allow_nan=False)
 
 
+def test_points_whose_confidences_are_unknown_are_not_counted_as_empty(tmp_path: Path) -> None:
+    report, _ = told(written(tmp_path, CASES["unknown patterns"]))
+    assert report.scan.points_done == 12
+    assert report.regions == ()
+    assert report.mean_points == {}
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Material, dict[str, str]]:
     run = rust(

@@ -138,7 +138,8 @@ def _regions(material: Material) -> Iterator[RegionShares]:
     scene = material.scene
     if not scene.classes:
         return
-    done = scene.done
+    # a point that is done without a confidence is unknown, not empty
+    done = scene.done & np.isfinite(scene.confidence).any(axis=1)
     groups: list[tuple[str, str, bool, Chosen]] = [("all", "all", True, done)]
     if material.surface is not None or np.any(material.parts != "unknown"):
         groups += [(name, "part", False, (material.parts == name) & done) for name in ("steel", "rust", "outside")]
@@ -204,7 +205,7 @@ def _distance_profile(material: Material) -> tuple[DistanceProfile | None, str]:
             return None, "no_roles"
         return None, "no_line" if np.any(material.parts == "steel") else "no_steel"
     distance = material.surface.distance_um(material.x_um, material.y_um)
-    known = scene.done & np.isfinite(distance)
+    known = scene.done & np.isfinite(distance) & np.isfinite(scene.confidence).any(axis=1)
     cell = material.cell_um or (1.0, 1.0)
     span = float(np.ptp(distance[known])) if known.any() else 0.0
     width = max(*cell, span / _MOST_BINS)

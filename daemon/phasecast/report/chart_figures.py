@@ -59,7 +59,9 @@ def profile_figure(report: Report, say: Words, *, width_mm: float) -> Figure:
     """Draw the fraction of every class that occurs against the distance from the steel surface."""
     assert report.profile is not None
     size = _font(width_mm)
-    figure = Figure(figsize=(width_mm * MM, width_mm * MM * 0.44 + 0.25), layout="constrained")
+    figure = Figure(
+        figsize=(width_mm * MM, max(width_mm * MM * 0.44, 2.0) + (0.3 if width_mm > 120 else 0.8)), layout="constrained"
+    )
     axes = figure.add_subplot()
     x = [one.distance_um for one in report.profile.bins]
     step = min(np.diff(x)) if len(x) > 1 else 1.0

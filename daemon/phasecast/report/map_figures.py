@@ -55,7 +55,10 @@ def composite_figure(
         Whether to name the colours below the map, for a figure that stands alone.
     """
     size = _font(width_mm)
-    figure = Figure(figsize=(width_mm * MM, width_mm * MM * (_flatness(scene) * 0.88) + 0.55), layout="compressed")
+    figure = Figure(
+        figsize=(width_mm * MM, width_mm * MM * (_flatness(scene) * 0.88) + 0.55 + (1.2 if legend else 0.0)),
+        layout="compressed",
+    )
     axes = figure.add_subplot()
     if not scene.classes:
         values = np.full(scene.x_um.size, np.nan) if total is None else total
@@ -91,7 +94,7 @@ def confidence_figure(scene: Scene, say: Words, *, width_mm: float) -> Figure:
     """Draw one confidence map for each class, on one scale from 0 to 1."""
     size = _font(width_mm)
     count = len(scene.classes)
-    columns = min(3, count) if scene.ratio < 4 else min(2, count)
+    columns = min(3 if scene.ratio < 4 and width_mm > 120 else 2, count)
     rows = math.ceil(count / columns)
     height = width_mm * MM * 0.9 / columns * _flatness(scene)
     figure = Figure(figsize=(width_mm * MM, rows * (height + 0.3) + 0.35), layout="compressed")

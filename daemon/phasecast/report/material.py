@@ -16,6 +16,9 @@ from phasecast.results.scene import Scene, scene_of
 LEAST_SURE = 6
 UNSURE = (0.2, 0.8)
 _BLOCK = 4096
+_CANDIDATES = 500
+_APART = 3.5
+"""Cells between two of the least sure points, as far as there are enough: neighbours are unsure of the same thing."""
 
 Chosen = NDArray[np.bool_]
 
@@ -154,14 +157,22 @@ def gather(
 
 
 def _least_sure(scene: Scene) -> NDArray[np.int64]:
-    """Rows whose confidences lie nearest to even odds, worst first: largest sum of binary entropies."""
+    """Rows whose confidences lie nearest to even odds: largest sum of binary entropies, from different places."""
     if not scene.classes:
         return np.zeros(0, dtype=np.int64)
     p = np.clip(np.nan_to_num(scene.confidence.astype(np.float64)), 1e-9, 1 - 1e-9)
     entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p)).sum(axis=1)
     unsure = scene.done & ((p > UNSURE[0]) & (p < UNSURE[1])).any(axis=1)
     order = np.argsort(-np.where(unsure, entropy, -1.0), kind="stable")
-    return np.asarray(order[: min(LEAST_SURE, int(np.count_nonzero(unsure)))], dtype=np.int64)
+    candidates = order[: min(_CANDIDATES, int(np.count_nonzero(unsure)))]
+    apart = _APART * max(scene.width_um, scene.height_um)
+    chosen: list[int] = []
+    for row in candidates.tolist():
+        distance = np.hypot(scene.x_um[chosen] - scene.x_um[row], scene.y_um[chosen] - scene.y_um[row])
+        if len(chosen) < LEAST_SURE and not np.any(distance < apart):
+            chosen.append(row)
+    rest = [row for row in candidates.tolist() if row not in chosen]
+    return np.asarray([*chosen, *rest][:LEAST_SURE], dtype=np.int64)
 
 
 def _mean_patterns(result: Result, groups: Mapping[str, Chosen]) -> dict[str, MeanPattern]:
