@@ -35,7 +35,7 @@ class ExportsPanel:
         """Jobs that this session asked for, to the number of each: nobody else's browser shall save the file."""
         self._failures: dict[str, tuple[str, float]] = {}
         self.table = ActionTable(css_classes=["pc-exports"], sizing_mode="stretch_width")
-        self.table.on_msg(self._asked)
+        self.table.on_msg(lambda event: self._asked(event.data))
         self.panel: Any = pn.Column(self.table, sizing_mode="stretch_width")
 
     def show(self, scan: LiveScan | None) -> None:

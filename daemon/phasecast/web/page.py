@@ -27,9 +27,9 @@ from phasecast.web.regions_tab import RegionsTab
 from phasecast.web.sample_tab import SampleTab
 from phasecast.web.scans_tab import ScansTab
 from phasecast.web.scans_table import printable
-from phasecast.web.session import Session, arguments_of_request, link
+from phasecast.web.session import Session, link
 from phasecast.web.tab import LazyTab, Tab
-from phasecast.web.theme import PARTS
+from phasecast.web.theme import PARTS, WIDGETS
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,8 @@ class Page:
         self._make_controls()
         self.map.plot.on_event(Tap, self._tap)
         self.map.plot.on_event(SelectionGeometry, self._select)
-        self.keys.on_msg(self._key)
-        self._view.param.watch(lambda _: self.refresh(), ["scan", "layer", "threshold", "points"])
+        self.keys.on_msg(lambda event: self._key(event.data))
+        self._view.param.watch(lambda *_: self.refresh(), ["scan", "layer", "threshold", "points"])
 
     # layout
 
@@ -91,6 +91,7 @@ class Page:
             (words("page.tab_map"), pn.Row(left, right, sizing_mode="stretch_width")),
             *((words(tab.title_key), tab.panel) for tab in self._others),
             dynamic=True,
+            stylesheets=[WIDGETS],
             sizing_mode="stretch_width",
         )
         self._tabs.param.watch(lambda _: self.refresh(), "active")
@@ -107,13 +108,11 @@ class Page:
 
     def _header(self) -> Any:
         words = self._words
-        arguments = arguments_of_request()
         other = "en" if words.language == "ja" else "ja"
         look = "light" if self._session.theme.name == "dark" else "dark"
         links = (
-            f"<div class='links'><a href='{html.escape(link(arguments, lang=other))}'>"
-            f"{'English' if other == 'en' else '日本語'}</a>"
-            f"<a href='{html.escape(link(arguments, theme=look))}'>{html.escape(words(f'page.{look}'))}</a></div>"
+            f"<div class='links'>{link('lang', other, 'English' if other == 'en' else '日本語')}"
+            f"{link('theme', look, words(f'page.{look}'))}</div>"
         )
         return pn.Row(
             pn.pane.HTML("<h1>phasecast</h1>", stylesheets=[PARTS], width=130),
@@ -127,12 +126,13 @@ class Page:
     def _make_controls(self) -> None:
         words, view = self._words, self._view
         self._choice = pn.widgets.Select(
-            name="", options={words("page.newest"): ""}, value="", css_classes=["pc-scan"], width=420
-        )
+            name="", options={words("page.newest"): ""}, value="", css_classes=["pc-scan"], stylesheets=[WIDGETS],
+            width=420,
+        )  # fmt: skip
         self._choice.param.watch(self._choose_scan, "value")
         self._layer = pn.widgets.Select(
             name=words("page.layer"), options={words("page.composite"): COMPOSITE}, value=COMPOSITE,
-            css_classes=["pc-layer"], width=230,
+            css_classes=["pc-layer"], stylesheets=[WIDGETS], width=230,
         )  # fmt: skip
         self._layer.param.watch(lambda event: event.new and view.param.update(layer=event.new), "value")
         self._threshold = pn.widgets.FloatSlider(

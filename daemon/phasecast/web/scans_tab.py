@@ -40,7 +40,7 @@ class ScansTab:
             css_classes=["pc-scans-table"],
             sizing_mode="stretch_width",
         )
-        self.table.on_msg(self._asked)
+        self.table.on_msg(lambda event: self._asked(event.data))
         self.panel: Any = pn.Column(self.table, css_classes=["pc-scans"], sizing_mode="stretch_width")
 
     def show(self, scan: LiveScan | None) -> None:
