@@ -80,7 +80,7 @@ class DistanceChart:
         plot = self.plot = figure(
             name="distance-profile", css_classes=["pc-distance"], height=290, sizing_mode="stretch_width",
             tools="xwheel_zoom,xpan,reset,save", active_scroll="xwheel_zoom", toolbar_location="right",
-            x_axis_label=words("regions.distance_axis"), y_axis_label=words("regions.fraction_axis"), y_range=(-3, 103),
+            x_axis_label=words("regions.distance_axis"), y_axis_label=words("regions.fraction_axis"), y_range=(-3, 114),
         )  # fmt: skip
         plot.toolbar.logo = None
         theme.dress(plot)
@@ -99,7 +99,7 @@ class DistanceChart:
         for key, align, offset in (("regions.inward", "right", -6), ("regions.outward", "left", 6)):
             plot.add_layout(
                 Label(
-                    x=0, y=97, text=words(key), text_align=align, text_baseline="top", x_offset=offset,
+                    x=0, y=112, text=words(key), text_align=align, text_baseline="top", x_offset=offset,
                     text_color=theme.faint, text_font_size="11px",
                 )
             )  # fmt: skip

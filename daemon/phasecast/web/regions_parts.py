@@ -9,21 +9,18 @@ import panel as pn
 from numpy.typing import NDArray
 
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import Points, Role, SaveRegion, SaveSurface
+from phasecast.core.requests import Points, SaveRegion, SaveSurface
 from phasecast.records.surfaces import SurfaceBook, surfaces_path
-from phasecast.results.partition import PARTS, STEEL
+from phasecast.results.partition import STEEL, UNKNOWN
 from phasecast.web.asking import Asking
 from phasecast.web.hub import Hub
 from phasecast.web.regions_charts import DistanceChart
 from phasecast.web.regions_line import Origin, SurfaceLine, Vertex
-from phasecast.web.regions_measure import Ground, Mask, distance_profile, proposed_parts
+from phasecast.web.regions_measure import DistanceProfile, Ground, Mask, distance_profile
 from phasecast.web.regions_overlay import Area
-from phasecast.web.regions_saved import ROLE_COLOURS
+from phasecast.web.regions_proposal import ROLES, Proposal
 from phasecast.web.session import Session
 from phasecast.web.theme import PARTS as PARTS_CSS
-
-_ROLES: tuple[Role, ...] = ("steel", "rust", "outside")
-_ALPHA = 150
 
 
 class PartsPanel:
@@ -44,35 +41,36 @@ class PartsPanel:
         words = self._words
         self._book = SurfaceBook(surfaces_path(hub.directory))
         self._ground: Ground | None = None
-        self._proposal: NDArray[np.str_] | None = None
+        self._proposal = Proposal()
         self._parts = np.zeros(0, dtype="U7")
         self._charted: tuple[Any, ...] = ()
         self.line = SurfaceLine()
-        self._asked = [Asking(hub.mailbox, words, f"pc-part-{role}") for role in _ROLES]
+        self._asked = [Asking(hub.mailbox, words, f"pc-part-{role}") for role in ROLES]
         self._asked_surface = Asking(hub.mailbox, words, "pc-surface-answer")
         self._paint_as = pn.widgets.RadioButtonGroup(
-            options={words(f"common.{role}"): role for role in _ROLES}, value="steel", button_style="outline",
+            options={words(f"common.{role}"): role for role in ROLES}, value="steel", button_style="outline",
             css_classes=["pc-parts-paint"], width=210,
         )  # fmt: skip
-        self._sums = pn.pane.HTML("", stylesheets=[PARTS_CSS], css_classes=["pc-parts-sums"], margin=(8, 5))
+        self.sums = pn.pane.HTML(
+            "", stylesheets=[PARTS_CSS], css_classes=["pc-parts-sums"], sizing_mode="stretch_width"
+        )
         self.parts_controls = pn.Column(
             pn.Row(
-                self._button("propose", self._propose, "pc-parts-propose", 150),
+                self._button("propose", self._propose, "pc-parts-propose", 120),
                 self._paint_as,
-                self._button("confirm", self._confirm, "pc-parts-confirm", 130, primary=True),
-                self._button("discard", self._discard, "pc-parts-discard", 90),
+                self._button("confirm", self._confirm, "pc-parts-confirm", 96, primary=True),
+                self._button("discard", self._discard, "pc-parts-discard", 74),
             ),
-            self._sums,
             *(asking.line for asking in self._asked),
             visible=False,
         )
         self.surface_controls = pn.Column(
             pn.Row(
-                self._button("propose_line", self._propose_line, "pc-surface-propose", 150),
-                self._button("remove_corner", self._remove_corner, "pc-surface-remove", 130),
-                self._button("no_surface", self._decline, "pc-surface-none", 150),
-                self._button("save_line", self._save_line, "pc-surface-save", 130, primary=True),
-                self._button("discard", self._forget_line, "pc-surface-discard", 90),
+                self._button("propose_line", self._propose_line, "pc-surface-propose", 112),
+                self._button("remove_corner", self._remove_corner, "pc-surface-remove", 112),
+                self._button("no_surface", self._decline, "pc-surface-none", 124),
+                self._button("save_line", self._save_line, "pc-surface-save", 96, primary=True),
+                self._button("discard", self._forget_line, "pc-surface-discard", 74),
             ),
             self._asked_surface.line,
             visible=False,
@@ -81,13 +79,16 @@ class PartsPanel:
         self._about = pn.pane.HTML(
             "", stylesheets=[PARTS_CSS], css_classes=["pc-distance-about"], sizing_mode="stretch_width"
         )
-        self._chart_pane = pn.pane.Bokeh(self.chart.plot, sizing_mode="stretch_width")
-        self.panel = pn.Column(self._about, self._chart_pane, sizing_mode="stretch_width")
+        self.panel = pn.Column(
+            self._about, pn.pane.Bokeh(self.chart.plot, sizing_mode="stretch_width"), sizing_mode="stretch_width"
+        )
         self.chosen_corners: Callable[[], list[int]] = list
 
     def reset(self) -> None:
         """Begin with another scan."""
-        self._proposal, self._ground = None, None
+        self._ground = None
+        self._proposal.drop()
+        self._show_sums()
         self._charted = ()
         self.line.forget()
 
@@ -101,11 +102,14 @@ class PartsPanel:
         parts
             Parts as confirmed or, where nobody did, proposed, (n,).
         """
-        for asking in self._asked:
-            asking.look()
+        granted = [asking.look() and asking.last is not None for asking in self._asked]
+        if any(granted):
+            self._discard()  # what is saved shows from now on
         if self._asked_surface.look() and self._asked_surface.last is not None:
             self.line.forget()
         self._ground, self._parts = ground, parts
+        if self._proposal.follow(ground):
+            self._show_sums()
         try:
             self._book.refresh()
         except PhasecastError as error:
@@ -115,23 +119,17 @@ class PartsPanel:
 
     def areas(self) -> list[Area]:
         """The proposal as areas; none while nobody asked for one."""
-        if self._proposal is None:
-            return []
-        return [
-            Area(chosen=self._proposal == part, colour=ROLE_COLOURS[part], filled=True, alpha=_ALPHA)
-            for part in PARTS
-        ]  # fmt: skip
+        return self._proposal.areas()
 
     def begin(self) -> None:
         """Propose parts when somebody turns to them."""
-        if self._proposal is None:
+        if self._proposal.parts is None:
             self._propose()
 
     def stroke(self, near: Mask) -> None:
         """Correct the proposal with the brush."""
-        if self._proposal is not None and self._proposal.size == near.size:
-            self._proposal[near] = self._paint_as.value
-            self._show_sums()
+        self._proposal.paint(near, self._paint_as.value)
+        self._show_sums()
 
     def edit_line(self, vertices_um: list[Vertex]) -> None:
         """Take the line as a person left it."""
@@ -140,44 +138,34 @@ class PartsPanel:
             self._show_chart(self._ground)
 
     def _parts_now(self) -> NDArray[np.str_]:
-        if self._proposal is not None and self._proposal.size == self._parts.size:
-            return self._proposal
-        return self._parts
+        proposed = self._proposal.parts
+        return proposed if proposed is not None and proposed.size == self._parts.size else self._parts
 
     def _propose(self) -> None:
-        if self._ground is None:
-            return
-        self._proposal = proposed_parts(self._ground)
+        if self._ground is not None:
+            self._proposal.propose(self._ground)
+            self._show_sums()
+            self._changed()
+
+    def _discard(self) -> None:
+        self._proposal.drop()
         self._show_sums()
         self._changed()
 
-    def _discard(self) -> None:
-        self._proposal = None
-        self._sums.object = ""
-        self._changed()
-
     def _show_sums(self) -> None:
-        assert self._proposal is not None
-        known = self._proposal[self._ground.done] if self._ground is not None else self._proposal
-        items = "".join(
-            f"<span><i style='background:{ROLE_COLOURS[part]}'></i>"
-            f"{html.escape(self._words(f'common.{part}' if part != 'unknown' else 'regions.unknown'))}: "
-            f"{np.count_nonzero(known == part)}</span>"
-            for part in PARTS
-        )
-        hint = html.escape(self._words("regions.proposal_note"))
-        self._sums.object = f"<div class='legend'>{items}</div><p class='hint'>{hint}</p>"
+        self.sums.object = self._proposal.legend(self._words)
 
     def _confirm(self) -> None:
         """Save the three parts and the surface that goes with them."""
         ground, who = self._ground, self._who(self._asked[0])
         if ground is None or who is None:
             return
-        if self._proposal is None:
+        parts = self._proposal.parts
+        if parts is None:
             self._asked[0].refuse(self._words("regions.propose_first"))
             return
-        for role, asking in zip(_ROLES, self._asked, strict=True):
-            rows = np.flatnonzero(self._proposal == role)
+        for role, asking in zip(ROLES, self._asked, strict=True):
+            rows = np.flatnonzero(parts == role)
             if rows.size:
                 definition = Points(scan_raw_uid=ground.raw_uid, rows=tuple(rows.tolist()))
                 name = f"{role} {ground.raw_uid[:8]}"
@@ -252,10 +240,12 @@ class PartsPanel:
         surface = self.line.surface(ground, parts)
         profile = distance_profile(ground, surface, threshold) if surface is not None else None
         self.chart.show(profile, ground.classes)
-        self._chart_pane.visible = profile is not None
-        self._about.object = self._sentence(ground, threshold, has_steel, profile)
+        self.chart.plot.visible = profile is not None
+        only = has_steel and not np.any((parts != STEEL) & (parts != UNKNOWN))
+        why_not = "only_steel" if only else "no_line" if has_steel else "no_steel"
+        self._about.object = self._sentence(ground, threshold, profile, why_not)
 
-    def _sentence(self, ground: Ground, threshold: float, has_steel: bool, profile: Any) -> str:
+    def _sentence(self, ground: Ground, threshold: float, profile: DistanceProfile | None, why_not: str) -> str:
         words, origin = self._words, self.line.origin
         title = f"<b>{html.escape(words('regions.distance_title'))}</b>"
         if profile is not None:
@@ -269,7 +259,7 @@ class PartsPanel:
         elif not any(phase.role for phase in ground.classes):
             line = words("regions.no_roles")
         else:
-            line = words("regions.no_line" if has_steel else "regions.no_steel")
+            line = words(f"regions.{why_not}")
         return f"{title}<p class='hint'>{html.escape(line)}</p>"
 
     def _who(self, asking: Asking) -> str | None:

@@ -23,7 +23,7 @@ from phasecast.web.regions_table import FactBook, table_html
 from phasecast.web.session import Session
 from phasecast.web.theme import PARTS
 
-ROLE_COLOURS = {"steel": "#4477AA", "rust": "#CC6633", "outside": "#BBBBBB", "unknown": "#AA3377"}
+ROLE_COLOURS = {"steel": "#4477AA", "rust": "#CC6633", "outside": "#BBBBBB"}
 _COLOURS = ("#228833", "#AA3377", "#66CCEE", "#CCBB44", "#EE6677", "#332288")
 _FIRST_SHOWN = 6
 TABLE_CSS = """
@@ -63,7 +63,7 @@ class SavedRegions:
             name=words("regions.on_map"), options=[], css_classes=["pc-region-shown"], sizing_mode="stretch_width"
         )
         self._style = pn.widgets.RadioButtonGroup(
-            options={words(f"regions.{key}"): key for key in ("outline", "tint")}, value="outline", button_type="default",
+            options={words(f"regions.{key}"): key for key in ("outline", "tint")}, value="outline",
             button_style="outline", width=150, css_classes=["pc-region-style"], margin=(23, 5, 5, 5),
         )  # fmt: skip
         self._choice = pn.widgets.Select(
@@ -81,7 +81,7 @@ class SavedRegions:
             for suffix in _FILES
         }  # fmt: skip
         self._pattern = MeanPatternChart(words, session.theme)
-        self._pattern_pane = pn.pane.Bokeh(self._pattern.plot, sizing_mode="stretch_width", visible=False)
+        self._pattern.plot.visible = False
         self._about = self._html("pc-region-about")
         self.table = self._html("pc-region-table")
         self.panel = pn.Column(
@@ -90,7 +90,7 @@ class SavedRegions:
             pn.Row(*self._files.values(), margin=(0, 0, 4, 0)),
             self._asking.line,
             self._about,
-            self._pattern_pane,
+            pn.pane.Bokeh(self._pattern.plot, sizing_mode="stretch_width"),
             sizing_mode="stretch_width",
         )
 
@@ -174,7 +174,7 @@ class SavedRegions:
             return
         self._shown = state
         rows = np.flatnonzero(chosen)
-        self._pattern_pane.visible = bool(rows.size)
+        self._pattern.plot.visible = bool(rows.size)
         if region is None or not rows.size:
             self._pattern.show(None)
             line = self._words("regions.holds_nothing") if region is not None else ""

@@ -7,13 +7,14 @@ import numpy as np
 import panel as pn
 
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import TOTAL_INTENSITY_LAYER, UNSURE_LAYER, SaveRegion
+from phasecast.core.requests import SaveRegion
 from phasecast.web.asking import Asking
 from phasecast.web.hub import Hub
-from phasecast.web.layers import COMPOSITE, TOTAL, UNSURE, LayerKey
+from phasecast.web.layers import COMPOSITE, TOTAL, LayerKey
 from phasecast.web.legend import legend_html
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.regions_draft import Draft
+from phasecast.web.regions_limits import LimitControls
 from phasecast.web.regions_line import Vertex
 from phasecast.web.regions_map import Mode, RegionsMap, Stroke
 from phasecast.web.regions_measure import Ground, ground_of, near_stroke, parts_of
@@ -25,7 +26,6 @@ from phasecast.web.session import Session
 from phasecast.web.theme import PARTS
 
 _ROLES = ("", "steel", "rust", "outside")
-_PICTURES = {TOTAL_INTENSITY_LAYER: TOTAL, UNSURE_LAYER: UNSURE}
 _BRUSH_CELLS = 2.5
 
 
@@ -93,7 +93,7 @@ class RegionsTab:
             self._hint,
             pn.Column(
                 self._brush_controls,
-                self._limit_controls,
+                self._limits.panel,
                 self._parts.parts_controls,
                 self._parts.surface_controls,
                 sizing_mode="stretch_width",
@@ -101,6 +101,7 @@ class RegionsTab:
             ),
             pn.pane.Bokeh(self._map.plot, sizing_mode="stretch_width"),
             self._legend,
+            self._parts.sums,
             sizing_mode="stretch_width",
             min_width=560,
         )
@@ -144,14 +145,7 @@ class RegionsTab:
             width=140, margin=(14, 5), css_classes=["pc-region-erase"],
         )  # fmt: skip
         self._brush_controls = pn.Row(self._radius, self._erase, visible=False)
-        self._limit_layer = pn.widgets.Select(name=words("page.layer"), width=200, css_classes=["pc-region-layer"])
-        self._limits = pn.widgets.RangeSlider(
-            name=words("regions.limits"), start=0.0, end=1.0, step=0.01, value=(0.5, 1.0), width=320,
-            css_classes=["pc-region-limits"],
-        )  # fmt: skip
-        self._limit_layer.param.watch(lambda _: self._fit_limits(), "value")
-        self._limits.param.watch(lambda _: self._limit(), "value")
-        self._limit_controls = pn.Row(self._limit_layer, self._limits, visible=False)
+        self._limits = LimitControls(words, self._limit)
         self._about = self._html("pc-region-draft")
         self._name = pn.widgets.TextInput(
             name=words("regions.name"), css_classes=["pc-region-name"], width=210, max_length=128
@@ -180,11 +174,7 @@ class RegionsTab:
         self._scan, self._ground, self._pace = scan, None, Pace()
         self._parts.reset()
         self._draft.clear()
-        names = {self._words.name_of(phase.name_en, phase.name_ja): phase.id for phase in scan.header.classes}
-        if scan.header.classes:
-            names[self._words("page.unsure_layer")] = UNSURE_LAYER
-        names[self._words("page.total_layer")] = TOTAL_INTENSITY_LAYER
-        self._limit_layer.options = names
+        self._limits.offer(scan)
         step = max(scan.canvas.step_um)
         self._radius.param.update(
             start=round(step / 2, 3), end=round(20 * step, 3), step=round(step / 4, 3),
@@ -198,14 +188,15 @@ class RegionsTab:
         self._map.set_radius(self._radius.value)
         self._brush_controls.visible = mode in (Mode.BRUSH, Mode.PARTS)
         self._erase.visible = mode is Mode.BRUSH
-        self._limit_controls.visible = mode is Mode.THRESHOLD
+        self._limits.panel.visible = mode is Mode.THRESHOLD
         self._parts.parts_controls.visible = mode is Mode.PARTS
         self._parts.surface_controls.visible = mode is Mode.SURFACE
+        self._parts.sums.visible = mode is Mode.PARTS
         self._hint.object = f"<p class='hint'>{html.escape(self._words(f'regions.hint_{mode}'))}</p>"
         if mode is Mode.PARTS:
             self._parts.begin()
         if mode is Mode.THRESHOLD:
-            self._fit_limits()
+            self._limit()
         self._redraw()
 
     def _redraw(self) -> None:
@@ -218,7 +209,8 @@ class RegionsTab:
         if legend != self._legend.object:
             self._legend.object = legend
         draft = self._draft.mask(ground)
-        areas = [*self._saved.areas(ground), *self._parts.areas()]
+        proposal = self._parts.areas() if self._mode.value in (Mode.PARTS, Mode.SURFACE) else []
+        areas = [*self._saved.areas(ground), *proposal]
         areas = [area for area in areas if area.chosen.size == ground.done.size]
         if draft.any():
             areas.append(Area(chosen=draft, colour=self._session.theme.accent, filled=True))
@@ -238,9 +230,8 @@ class RegionsTab:
 
     def _key(self, scan: LiveScan) -> LayerKey:
         """The layer on which limits are set, else all classes."""
-        layer = self._limit_layer.value
-        if self._mode.value == Mode.THRESHOLD and layer in self._limit_layer.options.values():
-            return LayerKey(_PICTURES.get(layer, layer))
+        if self._mode.value == Mode.THRESHOLD:
+            return self._limits.key()
         if not scan.header.classes:
             return LayerKey(TOTAL)
         return LayerKey(COMPOSITE, round(self._session.view.threshold, 2))
@@ -259,24 +250,9 @@ class RegionsTab:
             self._draft.paint(self._ground, near, erase=self._erase.value == "erase")
         self._redraw()
 
-    def _fit_limits(self) -> None:
-        """Let the slider span what the layer can hold, and begin with its upper half."""
-        scan, layer = self._scan, self._limit_layer.value
-        if scan is None or layer is None or self._mode.value != Mode.THRESHOLD:
-            return
-        end, step = 1.0, 0.01
-        if layer == TOTAL_INTENSITY_LAYER:
-            end = max(scan.total_limit, 1.0)
-            step = end / 200
-        elif layer == UNSURE_LAYER:
-            end, step = float(max(len(scan.header.classes), 1)), 1.0
-        low = 1.0 if layer == UNSURE_LAYER else end / 2
-        self._limits.param.update(start=0.0, end=end, step=step, value=(low, end))
-        self._limit()
-
     def _limit(self) -> None:
-        if self._mode.value == Mode.THRESHOLD and self._limit_layer.value is not None:
-            self._draft.limit(self._limit_layer.value, *self._limits.value)
+        if self._mode.value == Mode.THRESHOLD and self._limits.layer:
+            self._draft.limit(self._limits.layer, *self._limits.limits)
             self._redraw()
 
     def _edit_line(self, vertices_um: list[Vertex]) -> None:
