@@ -11,8 +11,8 @@ from phasecast.records.results_list import ResultEntry
 from phasecast.web.hub import Hub
 from phasecast.web.jobs import Job
 from phasecast.web.live_scan import LiveScan
-from phasecast.web.scans_table import ActionTable, Part, file_link, printable
-from phasecast.web.session import Session, arguments_of_request, link
+from phasecast.web.scans_table import ActionTable, Part, printable
+from phasecast.web.session import Session, address, arguments_of_request
 
 _COLUMNS = ("state", "started", "sample", "scan", "points", "model", "size", "report")
 _LANGUAGES = {"en": "English", "ja": "日本語"}
@@ -51,7 +51,7 @@ class ScansTab:
         jobs = {entry.path.name: self._hub.jobs.state(("report", entry.path.name)) for entry in entries}
         rows = [
             row_of(entry, self._words, job=jobs[entry.path.name], chosen=entry.path.name == chosen,
-                   address=link({**self._arguments, "scan": printable(entry.path.name)}))
+                   address=address({**self._arguments, "scan": printable(entry.path.name)}))
             for entry in entries
         ]  # fmt: skip
         self.table.say(rows or [{"key": "", "cells": [[{"text": self._words("scans.none"), "style": "faint"}]]}])

@@ -1,6 +1,7 @@
 """What one browser looks at: scan, layer, threshold and point, kept in the address so that links lead back here."""
 
-from typing import Any
+import html
+from urllib.parse import urlencode
 
 import numpy as np
 import panel as pn
@@ -78,8 +79,17 @@ def _number(text: str | None, default: float, low: float, high: float) -> float:
     return min(max(value, low), high) if value == value else default
 
 
-def link(session_arguments: dict[str, Any], **changes: str) -> str:
-    """Return the address of this page with some of its query changed."""
-    from urllib.parse import urlencode
+def link(name: str, value: str, text: str) -> str:
+    """Return a link to what is looked at now with one thing of the address changed, as HTML."""
+    name, value = html.escape(name), html.escape(value)
+    # "URL" alone is the document's own address within a handler
+    go = (
+        f"const a = new window.URL(window.location); a.searchParams.set('{name}', '{value}'); "
+        "window.location = a; return false"
+    )
+    return f'<a href="?{name}={value}" onclick="{go}">{html.escape(text)}</a>'
 
-    return "?" + urlencode({**session_arguments, **changes})
+
+def address(arguments: dict[str, str], **changes: str) -> str:
+    """Return the address of this page with some of its query changed."""
+    return "?" + urlencode({**arguments, **changes})

@@ -8,6 +8,13 @@ _STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 PARTS = Path(__file__).with_name("parts.css").read_text(encoding="utf-8")
 """Style sheet of the page's own HTML parts, which live in a shadow tree each."""
 
+WIDGETS = """
+.bk-tab { color: var(--pc-faint); }
+.bk-tab.bk-active { color: var(--pc-ink); background-color: var(--pc-panel); border-color: var(--pc-line); }
+select.bk-input { appearance: auto; background-image: none; }
+"""
+"""Style sheet of tabs and choices, whose own colours are made for a light page only."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
