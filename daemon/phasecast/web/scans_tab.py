@@ -11,7 +11,7 @@ from phasecast.records.results_list import ResultEntry
 from phasecast.web.hub import Hub
 from phasecast.web.jobs import Job
 from phasecast.web.live_scan import LiveScan
-from phasecast.web.scans_table import ActionTable, Part, printable
+from phasecast.web.scans_table import ActionTable, Part, file_link, printable
 from phasecast.web.session import Session, address, arguments_of_request
 
 _COLUMNS = ("state", "started", "sample", "scan", "points", "model", "size", "report")
