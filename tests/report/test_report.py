@@ -178,6 +178,19 @@ def test_odd_scans_have_a_report(tmp_path: Path, name: str) -> None:
     json.dumps(report.as_json(), allow_nan=False)
 
 
+def test_the_beam_is_the_scans_or_else_the_profiles(tmp_path: Path) -> None:
+    profile = {**make_header().profile, "beam": {"horizontal_um": 2.0, "vertical_um": 1.25}}
+    said = {"nothing": ({}, None), "profile": (profile, (2.0, 1.25))}
+    for name, (given, expected) in said.items():
+        (tmp_path / name).mkdir()
+        report, texts = told(written(tmp_path / name, rust((3, 4), profile=given)))
+        assert report.scan.beam_um == expected
+        assert ("The ellipse is the beam, 2 × 1.25 µm." in texts["footprint"]) == (expected is not None)
+    (tmp_path / "scan").mkdir()
+    own = rust((3, 4), profile=profile, metadata={"beam_size_um": [3, 3]})
+    assert told(written(tmp_path / "scan", own))[0].scan.beam_um == (3, 3)
+
+
 def test_points_whose_confidences_are_unknown_are_not_counted_as_empty(tmp_path: Path) -> None:
     report, _ = told(written(tmp_path, CASES["unknown patterns"]))
     assert report.scan.points_done == 12

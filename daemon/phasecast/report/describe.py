@@ -158,10 +158,8 @@ def replay_of(result: Result) -> Replay:
 
 def _beam(metadata: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return the size of the beam (horizontal, vertical) where scan or profile say it."""
-    for source in (metadata, _part(profile, "beam")):
-        given = source.get("beam_size_um", source.get("size_um"))
-        if isinstance(given, Mapping):
-            given = [given.get("horizontal"), given.get("vertical")]
+    nominal = _part(profile, "beam")
+    for given in (metadata.get("beam_size_um"), (nominal.get("horizontal_um"), nominal.get("vertical_um"))):
         if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
             sizes = [_number(value) for value in given]
             if sizes[0] is not None and sizes[1] is not None and min(sizes[0], sizes[1]) > 0:

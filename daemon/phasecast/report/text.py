@@ -176,7 +176,7 @@ def _footprint(report: Report, say: Words) -> str:
     if report.scan.beam_um is None:
         return say("report.footprint_unknown")
     width, height = report.scan.beam_um
-    return say("report.footprint", width=f"{width:g}", height=f"{height:g}") + ("。" if say.language == "ja" else ".")
+    return say("report.footprint", width=f"{width:g}", height=f"{height:g}")
 
 
 def _validation(report: Report, say: Words) -> str:
