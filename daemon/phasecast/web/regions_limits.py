@@ -1,6 +1,7 @@
 """Limits on a layer: which layer, from where to where."""
 
 from collections.abc import Callable
+
 import panel as pn
 
 from phasecast.core.requests import TOTAL_INTENSITY_LAYER, UNSURE_LAYER

@@ -31,6 +31,7 @@ class SurfaceLine:
         self.vertices_um: tuple[Vertex, ...] = ()
         self.origin = Origin.NONE
         self.who = ""
+        self._proposed_from: tuple[Ground, NDArray[np.str_]] | None = None
 
     def take(self, ground: Ground, parts: NDArray[np.str_], saved: SavedSurface | None) -> None:
         """Follow what is saved, else what the program proposes for the scan as it is now."""
@@ -38,12 +39,16 @@ class SurfaceLine:
             return
         self.who = saved.who if saved is not None else ""
         if saved is not None:
+            self._proposed_from = None
             self.vertices_um = saved.vertices_um
             self.origin = Origin.CONFIRMED if saved.confirmed else Origin.UNCONFIRMED
             if not saved.vertices_um:
                 self.origin = Origin.DECLINED
             return
-        self.propose(ground, parts)
+        before = self._proposed_from
+        if before is None or before[0] is not ground or not np.array_equal(before[1], parts):
+            self._proposed_from = ground, parts.copy()
+            self.propose(ground, parts)
 
     def propose(self, ground: Ground, parts: NDArray[np.str_]) -> None:
         """Take the line that the program proposes; none where nothing parts steel from the rest."""
@@ -67,6 +72,7 @@ class SurfaceLine:
     def forget(self) -> None:
         """Drop what was edited."""
         self.vertices_um, self.origin, self.who = (), Origin.NONE, ""
+        self._proposed_from = None
 
     def surface(self, ground: Ground, parts: NDArray[np.str_]) -> Surface | None:
         """Return the surface with the steel inside, whichever way the line was drawn; None without a line."""

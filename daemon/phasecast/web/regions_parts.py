@@ -61,7 +61,6 @@ class PartsPanel:
                 self._button("confirm", self._confirm, "pc-parts-confirm", 96, primary=True),
                 self._button("discard", self._discard, "pc-parts-discard", 74),
             ),
-            *(asking.line for asking in self._asked),
             visible=False,
         )
         self.surface_controls = pn.Column(
@@ -72,8 +71,10 @@ class PartsPanel:
                 self._button("save_line", self._save_line, "pc-surface-save", 96, primary=True),
                 self._button("discard", self._forget_line, "pc-surface-discard", 74),
             ),
-            self._asked_surface.line,
             visible=False,
+        )
+        self.answers = pn.Row(
+            *(asking.line for asking in (*self._asked, self._asked_surface)), sizing_mode="stretch_width", visible=False
         )
         self.chart = DistanceChart(words, session.theme)
         self._about = pn.pane.HTML(
@@ -272,6 +273,7 @@ class PartsPanel:
     def _button(self, key: str, act: Callable[[], None], css_class: str, width: int, *, primary: bool = False) -> Any:
         button = pn.widgets.Button(
             name=self._words(f"regions.{key}"), button_type="primary" if primary else "default", width=width,
+            button_style="solid" if primary else "outline",
             css_classes=[css_class],
         )  # fmt: skip
         button.on_click(lambda _: act())

@@ -1,6 +1,7 @@
 """Which points are steel, rust or outside: what the program proposes, with what a person painted over it."""
 
 import html
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -55,6 +55,7 @@ class SavedRegions:
         self._asking = Asking(hub.mailbox, words, "pc-region-removed")
         self._scan: LiveScan | None = None
         self._ground: Ground | None = None
+        self._masks: dict[tuple[str, float], Mask] = {}
         self._known: list[str] = []
         self._shown: tuple[Any, ...] = ()
         self._written: tuple[Any, ...] = ()
@@ -69,14 +70,19 @@ class SavedRegions:
         self._choice = pn.widgets.Select(
             name=words("regions.one_region"), options=[], css_classes=["pc-region-choice"], width=210
         )
-        self._choose = pn.widgets.Button(name=words("regions.choose_points"), css_classes=["pc-region-choose"])
-        self._remove = pn.widgets.Button(name=words("regions.remove"), css_classes=["pc-region-remove"])
+        self._choose = pn.widgets.Button(
+            name=words("regions.choose_points"), css_classes=["pc-region-choose"], button_style="outline"
+        )
+        self._remove = pn.widgets.Button(
+            name=words("regions.remove"), css_classes=["pc-region-remove"], button_style="outline"
+        )
         self._choose.on_click(lambda _: self._choose_points())
         self._remove.on_click(lambda _: self._ask_to_remove())
         self._files = {
             suffix: pn.widgets.FileDownload(
                 callback=lambda suffix=suffix: self._file(suffix), filename=f"region.{suffix}", embed=False, auto=True,
                 label=words(f"regions.file_{suffix}"), css_classes=[f"pc-region-{suffix}"], width=120,
+                button_style="outline",
             )
             for suffix in _FILES
         }  # fmt: skip
@@ -95,13 +101,14 @@ class SavedRegions:
         )
 
     @property
-    def all(self) -> list[Region]:
-        """All regions in force, also those that hold nothing of this scan."""
-        return self._book.regions
+    def with_role(self) -> list[Region]:
+        """Regions that stand for a part of the sample."""
+        return [region for region in self._book.regions if region.role]
 
     def show(self, scan: LiveScan, ground: Ground) -> None:
         """Bring list, numbers and pattern up to date."""
-        self._ground = ground
+        if ground is not self._ground:
+            self._ground, self._masks = ground, {}
         self._asking.look()
         try:
             self._book.refresh()
@@ -124,7 +131,7 @@ class SavedRegions:
         """What the map shows of them."""
         colours = self._colours()
         return [
-            Area(chosen=mask_of(ground, region), colour=colours[region.name], filled=self._style.value == "tint")
+            Area(chosen=self._mask(ground, region), colour=colours[region.name], filled=self._style.value == "tint")
             for region in self._here(ground)
             if region.name in self._visible.value
         ]
@@ -133,6 +140,13 @@ class SavedRegions:
         """Call something when a person chooses what the map shows, or another region."""
         for widget in (self._visible, self._style, self._choice):
             widget.param.watch(lambda _: changed(), "value")
+
+    def _mask(self, ground: Ground, region: Region) -> Mask:
+        """Points of a region, worked out once for each look at the scan."""
+        key = region.name, region.time_s
+        if key not in self._masks:
+            self._masks[key] = mask_of(ground, region)
+        return self._masks[key]
 
     def _here(self, ground: Ground) -> list[Region]:
         return [region for region in self._book.regions if applies_to(region, ground.raw_uid)]
@@ -168,7 +182,7 @@ class SavedRegions:
         for widget in (self._choose, self._remove, *self._files.values()):
             widget.disabled = nothing
         self._files["tif"].disabled = nothing or ground.placement is None
-        chosen = mask_of(ground, region) & ground.done if region is not None else np.zeros(0, dtype=np.bool_)
+        chosen = self._mask(ground, region) & ground.done if region is not None else np.zeros(0, dtype=np.bool_)
         state = (scan, threshold, region.name if region is not None else "", chosen.tobytes())
         if state == self._shown:
             return

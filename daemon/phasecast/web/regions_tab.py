@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import panel as pn
+from numpy.typing import NDArray
 
 from phasecast.core.errors import PhasecastError
 from phasecast.core.requests import SaveRegion
@@ -47,6 +48,8 @@ class RegionsTab:
         self._scan: LiveScan | None = None
         self._ground: Ground | None = None
         self._pace = Pace()
+        self._parted: tuple[Any, ...] = ()
+        self._parts_known: NDArray[np.str_] = np.zeros(0, dtype="U7")
         self._draft = Draft()
         self._map = RegionsMap(self._words, session.theme)
         self._saved = SavedRegions(hub, session)
@@ -83,7 +86,10 @@ class RegionsTab:
 
     def _show_numbers(self, scan: LiveScan, ground: Ground) -> None:
         self._saved.show(scan, ground)
-        self._parts.show(ground, parts_of(ground, self._saved.all))
+        regions = self._saved.with_role
+        if self._parted != (ground, regions):
+            self._parted, self._parts_known = (ground, regions), parts_of(ground, regions)
+        self._parts.show(ground, self._parts_known)
 
     # layout
 
@@ -96,6 +102,7 @@ class RegionsTab:
                 self._limits.panel,
                 self._parts.parts_controls,
                 self._parts.surface_controls,
+                self._parts.answers,
                 sizing_mode="stretch_width",
                 styles={"min-height": "62px"},  # else the map would jump when somebody turns to another way of drawing
             ),
@@ -159,7 +166,11 @@ class RegionsTab:
             margin=(22, 5, 5, 5),
         )  # fmt: skip
         self._clear = pn.widgets.Button(
-            name=words("regions.discard"), css_classes=["pc-region-clear"], width=90, margin=(22, 5, 5, 5)
+            name=words("regions.discard"),
+            css_classes=["pc-region-clear"],
+            width=90,
+            button_style="outline",
+            margin=(22, 5, 5, 5),
         )
         self._save.on_click(lambda _: self._ask_to_save())
         self._clear.on_click(lambda _: self._forget())
@@ -192,6 +203,7 @@ class RegionsTab:
         self._parts.parts_controls.visible = mode is Mode.PARTS
         self._parts.surface_controls.visible = mode is Mode.SURFACE
         self._parts.sums.visible = mode is Mode.PARTS
+        self._parts.answers.visible = mode in (Mode.PARTS, Mode.SURFACE)
         self._hint.object = f"<p class='hint'>{html.escape(self._words(f'regions.hint_{mode}'))}</p>"
         if mode is Mode.PARTS:
             self._parts.begin()
