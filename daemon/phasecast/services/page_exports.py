@@ -73,15 +73,16 @@ def snapshot(result: Path, target: Path) -> None:
 
 def make_report(result: Path, language: str) -> Path:
     """Make the report of a result again and return it; a failure is noted beside the reports and raised."""
-    try:
-        in_own_process(_write_report, result, language)
-    except PhasecastError as error:
-        note_failure(result, error)
-        raise
+    in_own_process(_write_report, result, language)
     return report_path(result)
 
 
 def _write_report(result: Path, language: str) -> None:
     from phasecast.services.report import write_report
 
-    write_report(result, language=words(language).language)
+    try:
+        write_report(result, language=words(language).language)
+    except Exception as failure:
+        # noted here: a page that ends takes this process with it, and that is no failure of the report
+        note_failure(result, failure)
+        raise

@@ -4,7 +4,9 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import panel as pn
@@ -13,6 +15,7 @@ from tornado.websocket import WebSocketClosedError
 
 from phasecast.core.errors import PageError
 from phasecast.web.hub import Hub
+from phasecast.web.login import LOGIN_NAME, login_template
 from phasecast.web.page import TICK_MS, Page
 from phasecast.web.session import Session, arguments_of_request
 
@@ -66,12 +69,32 @@ class PageServer:
         pn.extension()
         pn.config.respect_explicit_sizing = True
         options: dict[str, Any] = {}
-        if address.password:
-            options = {"basic_auth": address.password, "cookie_secret": secrets.token_hex(32)}
         if address.host not in _LOOPBACK:
             options["websocket_origin"] = "*"
         try:
-            self._server = pn.serve(
+            self._server = self._serve(address, options)
+        except OSError as error:
+            raise PageError(
+                f"cannot listen: {error.strerror}", where=f"{address.host}:{address.port}",
+                remedy="is another page running there? choose another --port",
+            ) from error  # fmt: skip
+        self._every_second = PeriodicCallback(every_second, 1000)
+
+    def _serve(self, address: PageAddress, options: dict[str, Any]) -> Any:
+        directory = self._hub.directory
+        with ExitStack() as stack:
+            if address.password:
+                # read once, while the server is made
+                door = stack.enter_context(NamedTemporaryFile("w", suffix=".html", encoding="utf-8"))
+                door.write(login_template())
+                door.flush()
+                options = options | {
+                    # a bare text would be taken for the name of a file if there is one
+                    "basic_auth": {LOGIN_NAME: address.password},
+                    "cookie_secret": secrets.token_hex(32),
+                    "login_template": door.name,
+                }
+            return pn.serve(
                 {"/": self._open_session},
                 port=address.port,
                 address=address.host,
@@ -79,18 +102,12 @@ class PageServer:
                 start=False,
                 title={"/": "phasecast"},
                 verbose=False,
-                static_dirs={"results": str(hub.directory.results), "reports": str(hub.directory.reports)},
+                static_dirs={"results": str(directory.results), "reports": str(directory.reports)},
                 # a tab that was closed is forgotten soon: sessions must not pile up over a beamtime
                 unused_session_lifetime_milliseconds=4000,
                 check_unused_sessions_milliseconds=2000,
                 **options,
             )
-        except OSError as error:
-            raise PageError(
-                f"cannot listen: {error.strerror}", where=f"{address.host}:{address.port}",
-                remedy="is another page running there? choose another --port",
-            ) from error  # fmt: skip
-        self._every_second = PeriodicCallback(every_second, 1000)
 
     @property
     def port(self) -> int:
