@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import subprocess
 import sys
 import time
@@ -11,7 +12,11 @@ import pytest
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.records.surfaces import surfaces_path
+from phasecast.core.requests import DescribeSample, Points, Polygon, SaveRegion, SaveSurface, Threshold
+from phasecast.records.journal import append
+from phasecast.records.regions import regions_path, save_entry
+from phasecast.records.samples import form_entry, samples_path
+from phasecast.records.surfaces import surface_entry, surfaces_path
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.report import write_report
 from phasecast.services.report_place import failure_path, report_path
@@ -76,7 +81,50 @@ def test_where_the_reports_folder_is_a_file_the_failure_is_told_beside_the_resul
     assert str(reports) in failure["what"]
 
 
-def test_what_people_said_is_in_the_report_and_what_cannot_be_read_is_named(result_path: Path) -> None:
+def test_a_process_that_was_killed_over_a_report_is_told_of(result_path: Path) -> None:
+    with EndOfScan() as end_of_scan:
+        end_of_scan.submit(result_path)
+        deadline = time.monotonic() + 60
+        while not multiprocessing.active_children():
+            assert time.monotonic() < deadline
+        for child in multiprocessing.active_children():
+            child.kill()
+    failure = json.loads(failure_path(result_path).read_text(encoding="utf-8"))
+    assert "terminated abruptly" in failure["what"]
+
+
+def test_what_people_said_is_in_the_report(result_path: Path) -> None:
+    directory = DataDirectory(result_path.parent.parent)
+    uid = "raw-1"
+    square = Polygon(vertices_um=((99.0, 49.0), (105.0, 49.0), (105.0, 55.0), (99.0, 55.0)))
+    steel = Points(scan_raw_uid=uid, rows=tuple(range(10)))
+    elsewhere = Points(scan_raw_uid="another", rows=(1, 2))
+    regions = [
+        SaveRegion(name="blister", definition=square, role="", scan_raw_uid=uid, who="M"),
+        SaveRegion(name="the metal", definition=steel, role="steel", scan_raw_uid=uid, who="M"),
+        SaveRegion(name="not here", definition=elsewhere, role="", scan_raw_uid="another", who="M"),
+        SaveRegion(name="old", definition=Threshold(layer="wustite", low=0, high=1), role="", scan_raw_uid="", who="M"),
+    ]
+    entries = [save_entry(request, f"r{k}", time_s=1.0) for k, request in enumerate(regions)]
+    append(regions_path(directory), entries)
+    line = SaveSurface(scan_raw_uid=uid, vertices_um=((90.0, 53.0), (120.0, 53.0)), confirmed=True, who="M")
+    append(surfaces_path(directory), [surface_entry(line, "s1", time_s=1.0)])
+    form = DescribeSample(scan_raw_uid=uid, fields={"name": "暴露試験片 7", "operator": "Mori"}, who="M")
+    append(samples_path(directory), [form_entry(form, "f1", time_s=2.0)])
+    content = json.loads(write_report(result_path).json.read_text(encoding="utf-8"))
+    assert content["sample"]["name"] == "暴露試験片 7"
+    assert content["scan"]["user"] == "Mori"
+    shown = {region["id"]: region for region in content["regions"]}
+    assert set(shown) == {"all", "steel", "blister"}
+    assert (shown["steel"]["points"], shown["steel"]["confirmed"]) == (10, True)
+    assert shown["blister"]["points"] == 9
+    assert content["profile"]["confirmed"] is True
+    assert len(content["unread"]) == 1
+    assert "wustite" in content["unread"][0]
+    assert content["labels_given"] == 0
+
+
+def test_what_cannot_be_read_is_named(result_path: Path) -> None:
     directory = DataDirectory(result_path.parent.parent)
     surfaces_path(directory).mkdir(parents=True)
     paths = write_report(result_path, language="ja")

@@ -142,7 +142,10 @@ def _regions(material: Material) -> Iterator[RegionShares]:
     done = scene.done & np.isfinite(scene.confidence).any(axis=1)
     groups: list[tuple[str, str, bool, Chosen]] = [("all", "all", True, done)]
     if material.surface is not None or np.any(material.parts != "unknown"):
-        groups += [(name, "part", False, (material.parts == name) & done) for name in ("steel", "rust", "outside")]
+        groups += [
+            (name, "part", material.parts_confirmed, (material.parts == name) & done)
+            for name in ("steel", "rust", "outside")
+        ]
     groups += [(name, "region", True, chosen & done) for name, chosen in material.regions.items()]
     cell = material.cell_um
     area = cell[0] * cell[1] if cell is not None else float("nan")

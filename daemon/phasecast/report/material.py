@@ -54,6 +54,8 @@ class Material:
         Measured positions, (n,); NaN where unknown.
     parts
         ``steel``, ``rust``, ``outside`` or ``unknown``, (n,).
+    parts_confirmed
+        Whether a person said so.
     surface, surface_confirmed, surface_declined
         The steel surface, whether a person confirmed it, and whether a person says that there is none.
     regions
@@ -73,6 +75,7 @@ class Material:
     x_um: Floats
     y_um: Floats
     parts: NDArray[np.str_]
+    parts_confirmed: bool
     surface: Surface | None
     surface_confirmed: bool
     surface_declined: bool
@@ -106,7 +109,11 @@ class GivenSurface:
 
 
 def gather(
-    result: Result, *, surface: GivenSurface | None = None, regions: Mapping[str, Chosen] | None = None
+    result: Result,
+    *,
+    surface: GivenSurface | None = None,
+    regions: Mapping[str, Chosen] | None = None,
+    parts: NDArray[np.str_] | None = None,
 ) -> Material:
     """Read everything a report needs.
 
@@ -118,11 +125,15 @@ def gather(
         The surface a person gave; proposed if None.
     regions
         A person's regions, name to points (n,).
+    parts
+        The part of every point as a person confirmed it, (n,); proposed if None.
     """
+    confirmed = parts is not None
     scene = scene_of(result)
     ledger = result.ledger
     x_um, y_um = ledger["x_um"].values, ledger["y_um"].values
-    parts = propose_parts(scene.classes, scene.confidence, x_um, y_um, scene.placement)
+    if parts is None:
+        parts = propose_parts(scene.classes, scene.confidence, x_um, y_um, scene.placement)
     if surface is None:
         line = propose_surface(parts, x_um, y_um)
     else:
@@ -141,6 +152,7 @@ def gather(
         x_um=x_um,
         y_um=y_um,
         parts=parts,
+        parts_confirmed=confirmed,
         surface=line,
         surface_confirmed=surface is not None and surface.confirmed,
         surface_declined=surface is not None and not surface.vertices_um,

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
@@ -32,9 +32,15 @@ def finish_scan(result: Path) -> None:
     from phasecast.report.summary import write_summary
     from phasecast.results import open_result
 
-    with open_result(result) as opened:
-        draw_map(opened, picture_path(result))
-        write_summary(opened, summary_path(result))
+    try:
+        with open_result(result) as opened:
+            draw_map(opened, picture_path(result))
+            write_summary(opened, summary_path(result))
+    finally:
+        _report_on(result)
+
+
+def _report_on(result: Path) -> None:
     try:
         from phasecast.services.report import write_report
 
@@ -64,7 +70,9 @@ class EndOfScan:
 
         def report(future: Future[None]) -> None:
             failure = future.exception()
-            if failure is not None:
+            if isinstance(failure, BrokenExecutor):
+                note_failure(result, failure)
+            elif failure is not None:
                 logger.error("no picture or summary of %s: %s", result, failure)
 
         self._pool.submit(finish_scan, result).add_done_callback(report)

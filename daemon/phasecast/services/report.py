@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
+from phasecast.core.requests import Points
 from phasecast.core.words import Language
 from phasecast.records.labels import read_labels
 from phasecast.records.regions import Region, read_regions, region_mask
@@ -23,8 +24,9 @@ from phasecast.report.html import render_html
 from phasecast.report.material import UNSURE, Chosen, GivenSurface, gather
 from phasecast.results import open_result
 from phasecast.results.layout import TOTAL_COLUMN
+from phasecast.results.partition import STEEL, UNKNOWN
 from phasecast.results.reader import Result
-from phasecast.services.report_place import data_directory_of, failure_path, report_path, write_whole
+from phasecast.services.report_place import data_directory_of, forget_failure, report_path, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ def write_report(
     with open_result(result_path) as result:
         directory = data_directory_of(result_path) or DataDirectory(result_path.resolve().parent)
         told = _what_people_said(result, directory)
-        material = gather(result, surface=told.surface, regions=told.regions)
+        material = gather(result, surface=told.surface, regions=told.regions, parts=told.parts)
         report = build_report(result, material, sample=told.sample, labels_given=told.labels, unread=told.unread)
         total = _total(result) if not result.header.classes else None
         page = render_html(report, material, language, total=total)
@@ -78,7 +80,8 @@ def write_report(
             if figures:
                 write_data(result, material, folder)
                 write_figures(report, material, folder, language, total=total)
-            failure_path(result_path).unlink(missing_ok=True)
+            if html is None:
+                forget_failure(result_path)
         except OSError as error:
             raise PhasecastError(
                 f"the report cannot be written ({error.strerror})",
@@ -88,13 +91,14 @@ def write_report(
     return ReportPaths(html=target, json=target.with_suffix(".json"), figures=folder if figures else None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Told:
     """What people said of a scan."""
 
     sample: Mapping[str, str] | None = None
     surface: GivenSurface | None = None
     regions: Mapping[str, Chosen] | None = None
+    parts: NDArray[np.str_] | None = None
     labels: int = 0
     unread: tuple[str, ...] = ()
 
@@ -112,17 +116,22 @@ def _what_people_said(result: Result, directory: DataDirectory) -> _Told:
             return None
 
     surface = read(lambda: read_surface(directory, uid))
+    regions = read(lambda: read_regions(directory)) or []
+    chosen = _points_of(result, regions, unread) if regions else {}
+    parts = _confirmed_parts(result, regions, chosen)
+    shown_as_part = {region.name for region in regions if region.role} if parts is not None else set()
     return _Told(
         sample=read(lambda: sample_for(directory, uid, result.header)),
         surface=None if surface is None else GivenSurface(vertices_um=surface.vertices_um, confirmed=surface.confirmed),
-        regions=_regions(result, read(lambda: read_regions(directory)) or [], unread),
+        regions={name: points for name, points in chosen.items() if name not in shown_as_part},
+        parts=parts,
         labels=len(read(lambda: read_labels(directory, uid)) or []),
         unread=tuple(unread),
     )
 
 
-def _regions(result: Result, regions: Sequence[Region], unread: list[str]) -> dict[str, Chosen]:
-    """Points of each region that was drawn on this scan or on none, by name."""
+def _points_of(result: Result, regions: Sequence[Region], unread: list[str]) -> dict[str, Chosen]:
+    """Points of each region, by name; single points belong to the scan that they were chosen on."""
     uid, ledger = result.header.raw_uid, result.ledger
     confidence = result.confidences.values
     layers: dict[str, NDArray[Any]] = {phase.id: confidence[:, k] for k, phase in enumerate(result.header.classes)}
@@ -131,7 +140,7 @@ def _regions(result: Result, regions: Sequence[Region], unread: list[str]) -> di
     layers["unsure"] = np.asarray(((confidence > low) & (confidence < high)).any(axis=1), dtype=np.float64)
     chosen: dict[str, Chosen] = {}
     for region in regions:
-        if region.scan_raw_uid not in ("", uid):
+        if isinstance(region.definition, Points) and region.definition.scan_raw_uid != uid:
             continue
         try:
             chosen[region.name] = region_mask(
@@ -140,6 +149,17 @@ def _regions(result: Result, regions: Sequence[Region], unread: list[str]) -> di
         except PhasecastError as error:
             unread.append(f"{region.name}: {error}")
     return chosen
+
+
+def _confirmed_parts(
+    result: Result, regions: Sequence[Region], chosen: Mapping[str, Chosen]
+) -> NDArray[np.str_] | None:
+    """The part of every point as people said, (n,); None where nobody named the steel."""
+    parts = np.full(result.points, UNKNOWN, dtype="U7")
+    for region in regions:
+        if region.role and region.name in chosen:
+            parts[chosen[region.name]] = region.role
+    return parts if np.any(parts == STEEL) else None
 
 
 def _total(result: Result) -> NDArray[np.float64]:

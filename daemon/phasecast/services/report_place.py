@@ -36,6 +36,16 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
+def _places_of_failure(result: Path) -> tuple[Path, Path]:
+    return failure_path(result), result.with_suffix(".failed.json")
+
+
+def forget_failure(result: Path) -> None:
+    """Take back what `note_failure` said: the report has been made since."""
+    for path in _places_of_failure(result):
+        path.unlink(missing_ok=True)
+
+
 def note_failure(result: Path, failure: BaseException) -> None:
     """Say beside the reports, and in the log, that the report of a result could not be made.
 
@@ -43,7 +53,7 @@ def note_failure(result: Path, failure: BaseException) -> None:
     """
     logger.error("no report of %s: %s", result, failure)
     body = {"time_s": time.time(), "what": str(failure) or type(failure).__name__}
-    for path in (failure_path(result), result.with_suffix(".failed.json")):
+    for path in _places_of_failure(result):
         try:
             write_whole(path, json.dumps(body, ensure_ascii=False))
             return
