@@ -13,7 +13,7 @@ from phasecast.services.chromium import BrowserJournal, find_chromium, probe_scr
 from phasecast.services.page_process import PageProcess, free_port, start_page
 
 WINDOW = {"width": 1440, "height": 1000}
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 15_000
 
 
 def chromium_or_skip() -> str:
@@ -66,15 +66,16 @@ class PageServer:
 class Tab:
     """One tab of one browser context, with the probe inside."""
 
-    def __init__(self, context: Any, journal: BrowserJournal) -> None:
-        self.context, self.journal = context, journal
+    def __init__(self, context: Any) -> None:
+        self.context, self.journal = context, BrowserJournal()
+        self.journal.watch(context)
         self.page = context.new_page()
         self.page.set_default_timeout(TIMEOUT_MS)
         self.page.add_init_script(probe_script())
 
     def open(self, url: str) -> "Tab":
         self.page.goto(url)
-        self.wait("phasecastProbe.clock() !== null")
+        self.wait("phasecastProbe.clock() !== null && phasecastProbe.pixels('map') !== null")
         return self
 
     def wait(self, condition: str, *, timeout_ms: int = TIMEOUT_MS) -> None:
@@ -90,13 +91,17 @@ class Tab:
 
     def settle(self, figure: str = "map") -> int:
         """Wait until a figure stands still; return what it shows."""
-        self.page.evaluate(f"phasecastProbe.settled('{figure}', Date.now(), {{limit_ms: 1500}})")
-        return self.pixels(figure)
+        return self.page.evaluate(f"phasecastProbe.still('{figure}')")
 
     def wait_repaint(self, before: int, figure: str = "map") -> int:
         """Wait until a figure shows something else; return what, once it stands still."""
         self.wait(f"phasecastProbe.pixels('{figure}') !== {before}")
         return self.settle(figure)
+
+    def click_map(self, x_um: float, y_um: float) -> None:
+        """Click a place of the map."""
+        place = self.page.evaluate(f"phasecastProbe.place('map', {x_um}, {y_um})")
+        self.page.mouse.click(place["x"], place["y"])
 
     def data(self, name: str) -> dict[str, list[Any]]:
         """Columns of a named data source, numbers as JSON can say them."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from phasecast.services.chromium import BrowserJournal, open_chromium
+from phasecast.services.chromium import open_chromium
 from support.browser import WINDOW, Tab, chromium_or_skip
 
 
@@ -18,30 +18,24 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def console_errors() -> Iterator[BrowserJournal]:
-    """What went wrong in any tab of a test; it must be nothing, and nothing may be asked of the internet."""
-    journal = BrowserJournal()
-    yield journal
-    assert journal.lines == []
+def new_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
+    """Opens a tab in a browser context of its own: another person.
 
-
-@pytest.fixture
-def new_tab(browser: Any, console_errors: BrowserJournal) -> Iterator[Callable[[], Tab]]:
-    """Opens a tab in a browser context of its own: another person."""
-    contexts: list[Any] = []
+    At the end nothing may have gone wrong in any of them, and nothing may have been asked of the internet.
+    """
+    tabs: list[Tab] = []
 
     def make(**settings: Any) -> Tab:
-        context = browser.new_context(**{"viewport": WINDOW, **settings})
-        contexts.append(context)
-        console_errors.watch(context)
-        return Tab(context, console_errors)
+        tabs.append(Tab(browser.new_context(**{"viewport": WINDOW, **settings})))
+        return tabs[-1]
 
     yield make
-    for context in contexts:
-        context.close()
+    for opened in tabs:
+        opened.context.close()
+    assert [line for opened in tabs for line in opened.journal.lines] == []
 
 
 @pytest.fixture
-def tab(new_tab: Callable[[], Tab]) -> Tab:
+def tab(new_tab: Callable[..., Tab]) -> Tab:
     """The only tab."""
     return new_tab()

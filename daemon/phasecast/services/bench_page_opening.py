@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from phasecast.services.bench_page_watchers import MAP, WINDOW
 from phasecast.services.chromium import BrowserJournal, open_chromium, probe_script
-from phasecast.services.page_controls import choose_layer, open_from_list
+from phasecast.services.page_controls import choose_layer, open_from_list, show_scans
 from phasecast.services.page_process import PageProcess
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-LAYERS = ("ledger", "total", "unsure", "goethite", "ferrite", "composite")
+LAYERS = ("ledger", "total", "unsure", "Goethite", "Ferrite", "composite")
 _LIMIT_MS = 30_000
 
 
@@ -37,14 +37,16 @@ def opening_times(page: PageProcess, *, scan: str, other_scan: str, points: int)
         tab = _new_tab(browser, journal)
         begin_s = time.time()
         tab.goto(page.url(scan=scan))
-        tab.wait_for_function("() => phasecastProbe.clock() !== null && phasecastProbe.canvas('map') !== null")
+        tab.wait_for_function("() => phasecastProbe.clock() !== null && phasecastProbe.pixels('map') !== null")
         by_address = _settled(tab, begin_s, points=points)
         tab.context.close()
 
         tab = _new_tab(browser, journal)
         tab.goto(page.url(scan=other_scan))
-        tab.wait_for_function("() => phasecastProbe.clock() !== null && phasecastProbe.canvas('map') !== null")
+        tab.wait_for_function("() => phasecastProbe.clock() !== null && phasecastProbe.pixels('map') !== null")
         _settled(tab, time.time(), limit_ms=2000)
+        show_scans(tab)
+        tab.locator(".pc-open").get_by_text(scan, exact=True).wait_for()
         begin_s = time.time()
         open_from_list(tab, scan)
         from_list = _settled(tab, begin_s, points=points)

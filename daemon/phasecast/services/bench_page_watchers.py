@@ -106,7 +106,7 @@ def _look_with_browser(url: str, orders: IO[str]) -> dict[str, Any]:
         page = context.new_page()
         page.add_init_script(probe_script())
         page.goto(url)
-        page.wait_for_function("() => phasecastProbe.model('map') !== null && phasecastProbe.canvas('map') !== null")
+        page.wait_for_function("() => phasecastProbe.pixels('map') !== null")
         page.evaluate(f"phasecastProbe.watch('{MAP}')")
         _say("loaded")
         while not select.select([orders], [], [], 0)[0]:

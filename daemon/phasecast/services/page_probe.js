@@ -20,23 +20,26 @@ window.phasecastProbe = {
     for (const name of ["sequence", "commit_time_s", "points_done"]) row[name] = Number(source.data[name][0]);
     return row;
   },
-  canvas(name) {
+  view(name) {
     const figure = this.model(name);
-    const view = figure === null ? null : window.Bokeh.index.find_one(figure);
-    return view?.canvas_view?.primary?.canvas ?? view?.canvas?.primary?.canvas ?? null;
+    return figure === null ? null : window.Bokeh.index.find_one(figure);
   },
-  // FNV-1a over all pixels of a figure; null while it has none.
+  // FNV-1a over the pixels inside the axes of a figure; null while it has none. The rim of the canvas is left out:
+  // Bokeh paints a hairline there that grows darker with every repaint.
   pixels(name) {
-    const canvas = this.canvas(name);
-    if (canvas === null || canvas.width === 0 || canvas.height === 0) return null;
-    const words = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+    const view = this.view(name), canvas = view?.canvas_view?.primary?.canvas;
+    if (canvas === undefined || canvas.width === 0 || canvas.height === 0) return null;
+    const scale = window.devicePixelRatio, { left, top, width, height } = view.frame.bbox;
+    const box = [left + 1, top + 1, width - 2, height - 2].map((length) => Math.round(length * scale));
+    if (box[2] <= 0 || box[3] <= 0) return null;
+    const words = new Uint32Array(canvas.getContext("2d").getImageData(...box).data.buffer);
     let hash = 0x811c9dc5;
     for (let k = 0; k < words.length; k++) hash = Math.imul(hash ^ words[k], 0x01000193);
     return hash >>> 0;
   },
   // Where a place of a figure lies on the screen, in pixels of the window.
   place(name, x, y) {
-    const view = window.Bokeh.index.find_one(this.model(name));
+    const view = this.view(name);
     const box = view.canvas_view.el.getBoundingClientRect();
     return { x: box.left + view.frame.x_scale.compute(x), y: box.top + view.frame.y_scale.compute(y) };
   },
@@ -67,6 +70,17 @@ window.phasecastProbe = {
     };
     attach();
     setInterval(attach, 250);
+  },
+  // Wait until the pixels of a figure have not changed for a while; give up after the limit.
+  async still(figure, { still_ms = 700, limit_ms = 10000 } = {}) {
+    const begin_ms = Date.now();
+    let hash = this.pixels(figure), since_ms = begin_ms;
+    for (let now_ms = begin_ms; now_ms - since_ms < still_ms && now_ms - begin_ms < limit_ms; now_ms = Date.now()) {
+      await new Promise(requestAnimationFrame);
+      const fresh = this.pixels(figure);
+      if (fresh !== hash || fresh === null) { hash = fresh; since_ms = Date.now(); }
+    }
+    return hash;
   },
   // Time in ms from a moment to the last change of the pixels of a figure, once they have been still for a while and
   // the clock shows as many points as expected (null: any number).

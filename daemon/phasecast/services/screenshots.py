@@ -1,0 +1,148 @@
+"""Makes the pictures of the documentation: ``python -m phasecast.services.screenshots docs/images``.
+
+A developer's tool: it runs a simulated scan, opens page and report in the system's Chromium and takes pictures of
+always the same size.
+"""
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import PhasecastError
+from phasecast.core.words import LANGUAGES
+from phasecast.results import open_result
+from phasecast.services.bench_scan import watched_scan
+from phasecast.services.chromium import BrowserJournal, open_chromium, probe_script
+from phasecast.services.page_controls import show_scans
+from phasecast.services.page_process import PageProcess, start_page
+from phasecast.services.processes import spawn
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+SCANS = ((40, 60), (24, 36), (30, 45))
+"""Rows and columns; the first is the one that is looked at."""
+WINDOW = (1440, 1000)
+COLOURS = 256
+LARGEST_BYTES = 400_000
+_SETTLE = "phasecastProbe.still('map', {still_ms: 1500})"
+
+
+def make_screenshots(folder: Path) -> list[Path]:
+    """Write map, point, scans and report, in each language; return the files.
+
+    Raises
+    ------
+    PhasecastError
+        If there is no Chromium, a process ends early, or the page reports an error.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="phasecast-screenshots-")))
+        directory = _beamtime(root)
+        scan = min(directory.results.glob("*.nxs"), key=lambda path: path.stat().st_mtime)
+        page = start_page(stack, directory.root, root / "page.log")
+        browser = stack.enter_context(open_chromium())
+        written = []
+        for language in LANGUAGES:
+            written += _page(browser, page, scan, folder, language)
+            report = _report(stack, scan, root / f"report-{language}", language)
+            written.append(_report_picture(browser, report, folder, language))
+    for path in written:
+        _shrink(path)
+    return written
+
+
+def _beamtime(root: Path) -> DataDirectory:
+    """Run some scans, the large one first, and lay them into one data directory."""
+    whole = DataDirectory(root / "beamtime").create()
+    for number, shape in enumerate(SCANS):
+        directory = DataDirectory(root / f"scan-{number}").create()
+        with watched_scan(directory, shape=shape, rate_hz=0) as scan:
+            scan.begin()
+            scan.finish()
+        for made, kept in ((directory.results, whole.results), (directory.captures, whole.captures)):
+            for path in made.iterdir():
+                path.rename(kept / path.name)
+    return whole
+
+
+def _page(browser: "Browser", page: PageProcess, scan: Path, folder: Path, language: str) -> list[Path]:
+    point = _telling_point(scan)
+    pictures = []
+    for name, query in (("map", {}), ("point", {"point": str(point)}), ("scans", {})):
+        journal, tab = BrowserJournal(), _tab(browser)
+        journal.watch(tab.context)
+        tab.goto(page.url(scan=scan.name, lang=language, **query))
+        tab.wait_for_function("() => phasecastProbe.clock()?.points_done > 0 && phasecastProbe.pixels('map') !== null")
+        tab.evaluate(_SETTLE)
+        if name == "scans":
+            show_scans(tab, language=language)
+            tab.wait_for_timeout(500)
+        pictures.append(folder / f"{name}-{language}.png")
+        tab.screenshot(path=pictures[-1])
+        if journal.lines:
+            raise PhasecastError("; ".join(journal.lines), where=tab.url)
+        tab.context.close()
+    return pictures
+
+
+def _telling_point(scan: Path) -> int:
+    """A point where two oxides are sure at once: stripes on the map, two phases in the pattern."""
+    with open_result(scan) as result:
+        confidence = result.confidences.to_numpy()
+        rust = [k for k, phase in enumerate(result.header.classes) if phase.role == "rust"]
+    return int(np.argmax(np.sort(np.nan_to_num(confidence[:, rust]), axis=1)[:, -2]))
+
+
+def _report(stack: ExitStack, scan: Path, folder: Path, language: str) -> Path:
+    folder.mkdir()
+    command = ["report", str(scan), "--lang", language, "-o", str(folder)]
+    child = spawn(stack, "report", command, folder / "report.log")
+    child.process.wait()
+    child.must_live()
+    return next(folder.rglob("*.html"))
+
+
+def _report_picture(browser: "Browser", report: Path, folder: Path, language: str) -> Path:
+    tab = _tab(browser)
+    tab.goto(report.as_uri())
+    tab.wait_for_timeout(500)
+    path = folder / f"report-{language}.png"
+    tab.screenshot(path=path)
+    tab.context.close()
+    return path
+
+
+def _tab(browser: "Browser") -> "Page":
+    context = browser.new_context(viewport={"width": WINDOW[0], "height": WINDOW[1]})
+    tab = context.new_page()
+    tab.add_init_script(probe_script())
+    return tab
+
+
+def _shrink(path: Path) -> None:
+    """Write a picture again with few colours and as few bytes as PNG allows.
+
+    Raises
+    ------
+    PhasecastError
+        If it is still too large.
+    """
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+    if path.stat().st_size > LARGEST_BYTES:
+        raise PhasecastError(f"{path.stat().st_size} bytes", where=str(path), remedy="show less on one picture")
+
+
+if __name__ == "__main__":
+    for written in make_screenshots(Path(sys.argv[1])):
+        sys.stdout.write(f"{written} {written.stat().st_size / 1000:.0f} kB\n")
