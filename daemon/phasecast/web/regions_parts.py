@@ -272,9 +272,8 @@ class PartsPanel:
 
     def _button(self, key: str, act: Callable[[], None], css_class: str, width: int, *, primary: bool = False) -> Any:
         button = pn.widgets.Button(
-            name=self._words(f"regions.{key}"), button_type="primary" if primary else "default", width=width,
+            name=self._words(f"regions.{key}"), button_type="primary", width=width, css_classes=[css_class],
             button_style="solid" if primary else "outline",
-            css_classes=[css_class],
         )  # fmt: skip
         button.on_click(lambda _: act())
         return button

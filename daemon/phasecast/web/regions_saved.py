@@ -71,18 +71,24 @@ class SavedRegions:
             name=words("regions.one_region"), options=[], css_classes=["pc-region-choice"], width=210
         )
         self._choose = pn.widgets.Button(
-            name=words("regions.choose_points"), css_classes=["pc-region-choose"], button_style="outline"
+            name=words("regions.choose_points"),
+            css_classes=["pc-region-choose"],
+            button_type="primary",
+            button_style="outline",
         )
         self._remove = pn.widgets.Button(
-            name=words("regions.remove"), css_classes=["pc-region-remove"], button_style="outline"
+            name=words("regions.remove"),
+            css_classes=["pc-region-remove"],
+            button_type="primary",
+            button_style="outline",
         )
         self._choose.on_click(lambda _: self._choose_points())
         self._remove.on_click(lambda _: self._ask_to_remove())
         self._files = {
             suffix: pn.widgets.FileDownload(
                 callback=lambda suffix=suffix: self._file(suffix), filename=f"region.{suffix}", embed=False, auto=True,
-                label=words(f"regions.file_{suffix}"), css_classes=[f"pc-region-{suffix}"], width=120,
-                button_style="outline",
+                label=words(f"regions.file_{suffix}"), css_classes=[f"pc-region-{suffix}"], width=110,
+                button_type="primary", button_style="outline",
             )
             for suffix in _FILES
         }  # fmt: skip
@@ -207,9 +213,8 @@ class SavedRegions:
     def _choose_points(self) -> None:
         region = self._one()
         if region is not None and self._ground is not None:
-            rows = np.flatnonzero(mask_of(self._ground, region))
-            self._session.view.choose(rows)
-            self._about.object = f"<p class='good'>{html.escape(self._words('regions.chosen', points=rows.size))}</p>"
+            self._session.view.choose(np.flatnonzero(mask_of(self._ground, region)))
+            self._session.view.param.trigger("to_map")
 
     def _ask_to_remove(self) -> None:
         region, who = self._one(), self._session.view.who.strip()
