@@ -101,17 +101,17 @@ class CompareTab:
     def _make_controls(self) -> None:
         words, view = self._words, self._view
         self._other = pn.widgets.Select(
-            name=words("compare.other"), options={words("compare.choose"): ""}, value="",
+            label=words("compare.other"), options={words("compare.choose"): ""}, value="",
             css_classes=["pc-compare-other"], width=520,
         )  # fmt: skip
         self._other.param.watch(self._choose, "value")
         self._class = pn.widgets.Select(
-            name=words("compare.show_class"), options={words("compare.any_class"): ""}, value="",
+            label=words("compare.show_class"), options={words("compare.any_class"): ""}, value="",
             css_classes=["pc-compare-class"], width=230,
         )  # fmt: skip
         self._class.param.watch(lambda _: self.show(self._hub_scan()), "value")
         self._threshold = pn.widgets.FloatSlider(
-            name=words("common.threshold"), start=0.05, end=0.95, step=0.05, value=view.threshold,
+            label=words("common.threshold"), start=0.05, end=0.95, step=0.05, value=view.threshold,
             css_classes=["pc-compare-threshold"], width=260,
         )  # fmt: skip
         self._threshold.param.watch(lambda event: view.param.update(threshold=event.new), "value")

@@ -49,12 +49,12 @@ class SampleTab:
         words = session.words
         self._about = pn.widgets.RadioButtonGroup(
             options={words("sample.for_next"): _NEXT}, value=_NEXT, css_classes=["pc-sample-about"],
-            button_type="primary", button_style="outline",
+            color="primary", variant="outline",
         )  # fmt: skip
         self._about.param.watch(lambda _: self.show(self._scan), "value")
         self._fields = {name: self._widget(name) for name in FIELDS}
         self._save = pn.widgets.Button(
-            name=words("sample.save"), button_type="primary", css_classes=["pc-sample-save"], width=140
+            label=words("sample.save"), color="primary", css_classes=["pc-sample-save"], width=140
         )
         self._save.on_click(lambda _: self._ask())
         self._asking = Asking(hub.mailbox, words, "pc-sample-answer")
@@ -96,7 +96,7 @@ class SampleTab:
         kind = pn.widgets.TextAreaInput if name in _LONG else pn.widgets.TextInput
         extra = {"rows": 2, "auto_grow": True, "max_rows": 8} if name in _LONG else {}
         widget = kind(
-            name=self._say.label(name), css_classes=[f"pc-sample-{name}"], sizing_mode="stretch_width", **extra
+            label=self._say.label(name), css_classes=[f"pc-sample-{name}"], sizing_mode="stretch_width", **extra
         )
 
         def typed(*events: Any) -> None:
@@ -131,8 +131,8 @@ class SampleTab:
         try:
             for name, widget in self._fields.items():
                 label = self._say.label(name, "" if draft.is_touched(name) else origin.get(name, ""))
-                if widget.name != label:
-                    widget.name = label
+                if widget.label != label:
+                    widget.label = label
                 text = draft.text[name]
                 if (widget.value_input or "") != text:
                     widget.param.update(value=text, value_input=text)

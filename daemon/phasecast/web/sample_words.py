@@ -12,6 +12,8 @@ from phasecast.web.scans_table import printable
 _MOST_FORMS = 12
 _MOST_ENTRIES = 80
 _LONGEST = 240
+_MACHINERY = ("versions", "plan_", "hints", "num_", "detectors", "motors")
+"""Beginnings of keys that a scan program writes for itself; they come last."""
 ORIGINS = {"scan": "from_scan", "standing form": "from_standing", "form": "from_form"}
 """Where a field comes from, to its entry in the catalogue."""
 
@@ -63,6 +65,7 @@ class SampleWords:
     def metadata(self, metadata: Mapping[str, Any]) -> str:
         """Return what the scan says of itself."""
         entries = list(flat({key: value for key, value in metadata.items() if key != FORM_KEY}))
+        entries.sort(key=lambda entry: entry[0].startswith(_MACHINERY))
         if not entries:
             return f"<p class='hint'>{html.escape(self._words('sample.no_metadata'))}</p>"
         rows = "".join(
