@@ -48,8 +48,8 @@ class PartsPanel:
         self._asked = [Asking(hub.mailbox, words, f"pc-part-{role}") for role in ROLES]
         self._asked_surface = Asking(hub.mailbox, words, "pc-surface-answer")
         self._paint_as = pn.widgets.RadioButtonGroup(
-            options={words(f"common.{role}"): role for role in ROLES}, value="steel", button_style="outline",
-            css_classes=["pc-parts-paint"], width=210,
+            options={words(f"common.{role}"): role for role in ROLES}, value="steel", button_type="primary",
+            button_style="outline", css_classes=["pc-parts-paint"], width=210,
         )  # fmt: skip
         self.sums = pn.pane.HTML(
             "", stylesheets=[PARTS_CSS], css_classes=["pc-parts-sums"], sizing_mode="stretch_width"

@@ -65,7 +65,7 @@ class SavedRegions:
         )
         self._style = pn.widgets.RadioButtonGroup(
             options={words(f"regions.{key}"): key for key in ("outline", "tint")}, value="outline",
-            button_style="outline", width=150, css_classes=["pc-region-style"], margin=(23, 5, 5, 5),
+            button_type="primary", button_style="outline", width=150, css_classes=["pc-region-style"], margin=(23, 5, 5, 5),
         )  # fmt: skip
         self._choice = pn.widgets.Select(
             name=words("regions.one_region"), options=[], css_classes=["pc-region-choice"], width=210
@@ -88,7 +88,6 @@ class SavedRegions:
             suffix: pn.widgets.FileDownload(
                 callback=lambda suffix=suffix: self._file(suffix), filename=f"region.{suffix}", embed=False, auto=True,
                 label=words(f"regions.file_{suffix}"), css_classes=[f"pc-region-{suffix}"], width=110,
-                button_type="primary", button_style="outline",
             )
             for suffix in _FILES
         }  # fmt: skip

@@ -148,7 +148,8 @@ class RegionsTab:
         )  # fmt: skip
         self._radius.param.watch(lambda event: self._map.set_radius(event.new), "value")
         self._erase = pn.widgets.RadioButtonGroup(
-            options={words(f"regions.{key}"): key for key in ("add", "erase")}, value="add", button_style="outline",
+            options={words(f"regions.{key}"): key for key in ("add", "erase")}, value="add", button_type="primary",
+            button_style="outline",
             width=140, margin=(14, 5), css_classes=["pc-region-erase"],
         )  # fmt: skip
         self._brush_controls = pn.Row(self._radius, self._erase, visible=False)
