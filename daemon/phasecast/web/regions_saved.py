@@ -65,7 +65,8 @@ class SavedRegions:
         )
         self._style = pn.widgets.RadioButtonGroup(
             options={words(f"regions.{key}"): key for key in ("outline", "tint")}, value="outline",
-            button_type="primary", button_style="outline", width=150, css_classes=["pc-region-style"], margin=(23, 5, 5, 5),
+            button_type="primary", button_style="outline", width=150, css_classes=["pc-region-style"],
+            margin=(23, 5, 5, 5),
         )  # fmt: skip
         self._choice = pn.widgets.Select(
             name=words("regions.one_region"), options=[], css_classes=["pc-region-choice"], width=210
