@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phasecast
-from phasecast.core.ledger import PointState
+from phasecast.report.data_quality import quality_of
 from phasecast.report.describe import geometry_of, replay_of, sample_of, scan_of, settings_of, timing_of
 from phasecast.report.material import UNSURE, Chosen, Material
 from phasecast.report.methods import methods_paragraphs
@@ -16,12 +16,9 @@ from phasecast.report.model import (
     Condition,
     DistanceBin,
     DistanceProfile,
-    DriftFact,
-    LineFact,
     ModelFact,
     PeakFact,
     PhaseShare,
-    Quality,
     RegionShares,
     Report,
     UnsurePoint,
@@ -29,7 +26,6 @@ from phasecast.report.model import (
 from phasecast.results.explain import lines_of, unexplained_peaks
 from phasecast.results.fractions import Fraction, area_fraction
 from phasecast.results.layout import THRESHOLD
-from phasecast.results.quality import Drift
 from phasecast.results.reader import Result
 
 THRESHOLDS = (0.3, 0.5, 0.7)
@@ -112,7 +108,7 @@ def build_report(
         no_profile=why_not,
         mean_points={name: mean.points for name, mean in material.class_means.items()},
         least_sure=tuple(_least_sure(material)),
-        quality=_quality(result, material),
+        quality=quality_of(result, material),
         timing=timing_of(result),
         replay=replay_of(result),
     )
@@ -257,60 +253,6 @@ def _least_sure(material: Material) -> Iterator[UnsurePoint]:
                 PeakFact(tth_deg=round(peak.tth_deg, 2), significance=round(peak.significance, 1)) for peak in peaks[:3]
             ),
         )
-
-
-def _quality(result: Result, material: Material) -> Quality:
-    sums, counters = result.ledger_sums, result.counters
-    state, reason = result.ledger["state"].values, result.ledger["reason"].values.astype(str)
-    saturated = None
-    if any(column.name == "saturated_pixels" for column in result.header.columns):
-        pixels = result.column("saturated_pixels").values
-        saturated = int(np.maximum(pixels[result.done[: pixels.size]], 0).sum())
-    inner = counters.get("counters")
-    surplus = inner.get("surplus_frames") if isinstance(inner, Mapping) else None
-    line = material.line
-    return Quality(
-        ledger=sums,
-        ledger_agrees=sum(sums.values()) == result.points,
-        flags=result.flag_sums,
-        reasons=_counted(reason[(state != PointState.DONE) & (reason != "")]),
-        defects=_counted(result.defects["reason"].values.astype(str)),
-        surplus_frames=None if surplus is None else int(surplus),
-        doubt=str(counters.get("doubt", "") or ""),
-        i0=_drift(material.i0),
-        total=_drift(material.total),
-        line=None
-        if line is None
-        else LineFact(
-            class_id=result.header.classes[line.line.class_index].id,
-            reference_deg=line.line.tth_deg,
-            drift=_drift_fact(line.drift),
-        ),
-        saturated_points=result.flag_sums["saturated"],
-        saturated_pixels=saturated,
-    )
-
-
-def _drift(drift: Drift | None) -> DriftFact | None:
-    return None if drift is None else _drift_fact(drift)
-
-
-def _drift_fact(drift: Drift) -> DriftFact:
-    hours = float(np.ptp(drift.time_s)) / 3600
-    return DriftFact(
-        mean=drift.mean,
-        scatter=drift.scatter,
-        change=drift.change,
-        change_sigma=drift.slope_sigma_per_h * hours,
-        significant=drift.is_significant,
-        points=drift.value.size,
-    )
-
-
-def _counted(names: NDArray[np.str_]) -> dict[str, int]:
-    found, counts = np.unique(names, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return {str(found[k]): int(counts[k]) for k in order}
 
 
 def _known(value: float) -> float | None:

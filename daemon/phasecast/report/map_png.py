@@ -28,7 +28,7 @@ _FINE_CELLS = 80
 """In maps with more cells along a side a crossed cell is too small to be seen."""
 
 
-def draw_map(result: Result, path: str | os.PathLike[str]) -> None:
+def draw_map(result: Result, path: str | os.PathLike[str], language: Language = "en") -> None:
     """Draw the composite and the confidence maps of a result as a PNG.
 
     The composite shows every class with a confidence of at least 0.5: mixtures as stripes of their colours.
@@ -40,12 +40,14 @@ def draw_map(result: Result, path: str | os.PathLike[str]) -> None:
         Open, growing or closed.
     path
         The PNG; replaced in one step.
+    language
+        Language of its words.
     """
     with figure_style():
-        _draw(result, path)
+        _draw(result, path, words(language))
 
 
-def _draw(result: Result, path: str | os.PathLike[str]) -> None:
+def _draw(result: Result, path: str | os.PathLike[str], say: Words) -> None:
     scene = scene_of(result)
     wide = scene.ratio > 1.7
     flat = max(1 / scene.ratio, 0.1)
@@ -60,25 +62,25 @@ def _draw(result: Result, path: str | os.PathLike[str]) -> None:
     else:
         parts = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.35))
     left, right = parts.ravel()
-    figure.suptitle(_title(result), fontsize=13)
-    _draw_composite(left, scene, result)
-    _draw_confidences(right, scene, result)
-    figure.text(0.995, 0.003, _footer(result), ha="right", va="bottom", fontsize=8, color="#555555")
+    figure.suptitle(_title(result, say), fontsize=13)
+    _draw_composite(left, scene, result, say)
+    _draw_confidences(right, scene, result, say)
+    figure.text(0.995, 0.003, _footer(result, say), ha="right", va="bottom", fontsize=8, color="#555555")
     partial = f"{os.fspath(path)}.part"
     figure.savefig(partial, format="png")
     os.replace(partial, path)
 
 
-def _draw_composite(figure: SubFigure, scene: Scene, result: Result) -> None:
+def _draw_composite(figure: SubFigure, scene: Scene, result: Result, say: Words) -> None:
     axes = figure.add_subplot()
     colours = [phase.colour for phase in scene.classes]
-    title = f"classes with confidence ≥ {THRESHOLD}; stripes are mixtures"
+    title = say("map_png.classes", threshold=THRESHOLD)
     if not scene.classes:
         column = result.column(TOTAL_COLUMN if _has_column(result, TOTAL_COLUMN) else "intensity").values
         values = column if column.ndim == 1 else np.nansum(column, axis=1)
         image = _paint_values(axes, scene, values.astype(np.float64), "gray", None)
-        figure.colorbar(image, ax=axes, label="total intensity (counts)", shrink=0.8)
-        title = "total intensity"
+        figure.colorbar(image, ax=axes, label=say("report.total_intensity"), shrink=0.8)
+        title = say("page.total_layer")
     elif scene.placement is not None:
         picture = composite(scene.placement, scene.present(), scene.state, colours)
         axes.imshow(picture, origin="lower", extent=scene.extent, interpolation="antialiased", aspect="equal")
@@ -86,13 +88,13 @@ def _draw_composite(figure: SubFigure, scene: Scene, result: Result) -> None:
             _mark_missing(axes, scene)
     else:
         _scatter_composite(axes, scene, colours)
-    _dress(axes, scene)
+    _dress(axes, scene, say)
     axes.set_title(title, fontsize=11)
-    handles = list(_legend(scene))
+    handles = list(_legend(scene, say))
     if not handles:
         return
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=2, fontsize=9, frameon=False, title="number of points",
+        handles=handles, loc="outside lower center", ncols=2, fontsize=9, frameon=False, title=say("map_png.counts"),
         handlelength=1.6, handleheight=1.2,
     )  # fmt: skip
 
@@ -121,9 +123,9 @@ def _mark_missing(axes: Axes, scene: Scene) -> None:
         )
 
 
-def _draw_confidences(figure: SubFigure, scene: Scene, result: Result) -> None:
+def _draw_confidences(figure: SubFigure, scene: Scene, result: Result, say: Words) -> None:
     if not scene.classes:
-        figure.text(0.5, 0.5, "not classified: no model applied", ha="center", va="center", fontsize=14)
+        figure.text(0.5, 0.5, say("map_png.not_classified"), ha="center", va="center", fontsize=14)
         return
     columns = math.ceil(math.sqrt(len(scene.classes)))
     panels = figure.subplots(math.ceil(len(scene.classes) / columns), columns, squeeze=False)
@@ -133,14 +135,16 @@ def _draw_confidences(figure: SubFigure, scene: Scene, result: Result) -> None:
             axes.set_axis_off()
             continue
         image = _paint_values(axes, scene, scene.confidence[:, k].astype(np.float64), "viridis", (0.0, 1.0))
-        _dress(axes, scene, small=True)
+        _dress(axes, scene, say, small=True)
         if k % columns:
             axes.set_ylabel("")
         if k + columns < len(scene.classes):
             axes.set_xlabel("")
-        axes.set_title(_label(scene.classes[k]), fontsize=9.5)
+        axes.set_title(label_of(scene.classes[k], say), fontsize=9.5)
     model = result.header.model
-    note = f"confidence (calibrated on {model.calibrated_on})" if model else "confidence"
+    note = say("common.confidence")
+    if model is not None:
+        note = say("map_png.confidence", calibrated=_calibrated(model.calibrated_on, say))
     figure.colorbar(image, ax=panels, label=note, shrink=0.7, pad=0.02)
 
 
@@ -161,7 +165,7 @@ def _paint_values(axes: Axes, scene: Scene, values: Floats, colour_map: str, lim
     return squares
 
 
-def _dress(axes: Axes, scene: Scene, *, small: bool = False) -> None:
+def _dress(axes: Axes, scene: Scene, say: Words, *, small: bool = False) -> None:
     left, right, low, high = scene.extent
     axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
     axes.tick_params(labelsize=7 if small else 9)
@@ -170,8 +174,8 @@ def _dress(axes: Axes, scene: Scene, *, small: bool = False) -> None:
         axes.set_yticks([(low + high) / 2])
     elif scene.ratio < 1 / 6:
         axes.set_xticks([(left + right) / 2])
-    axes.set_xlabel(scene.x_label, fontsize=7.5 if small else 10, labelpad=1)
-    axes.set_ylabel(scene.y_label, fontsize=7.5 if small else 10, labelpad=1)
+    axes.set_xlabel(scene_label(scene, say, "x"), fontsize=7.5 if small else 10, labelpad=1)
+    axes.set_ylabel(scene_label(scene, say, "y"), fontsize=7.5 if small else 10, labelpad=1)
     placed = scene.placement.inside if scene.placement is not None else np.isfinite(scene.x_um + scene.y_um)
     doubtful = scene.doubtful & placed
     if doubtful.any():
@@ -185,45 +189,27 @@ def _dress(axes: Axes, scene: Scene, *, small: bool = False) -> None:
             )
 
 
-def _legend(scene: Scene) -> Iterator[Patch | Line2D]:
+def _legend(scene: Scene, say: Words) -> Iterator[Patch | Line2D]:
     counts = scene.present()[scene.done].sum(axis=0)
     for phase, count in zip(scene.classes, counts, strict=True):
-        yield Patch(facecolor=phase.colour, edgecolor="#666666", linewidth=0.5, label=f"{_label(phase)}: {count}")
+        yield Patch(facecolor=phase.colour, edgecolor="#666666", linewidth=0.5, label=f"{label_of(phase, say)}: {count}")
     if scene.classes:
         unsure = int(np.count_nonzero(scene.done & ~scene.present().any(axis=1)))
-        yield Patch(facecolor="white", edgecolor=UNSURE_COLOUR, linewidth=2, label=f"no class ≥ {THRESHOLD}: {unsure}")
+        yield Patch(facecolor="white", edgecolor=UNSURE_COLOUR, linewidth=2, label=f"{say('page.no_class', threshold=THRESHOLD)}: {unsure}")
     for state, colour in MISSING_COLOURS.items():
         count = int(np.count_nonzero(scene.state == state))
         if count:
             crossed = state in CROSSED
             yield Line2D(
                 [], [], linestyle="none", marker="x" if crossed else ".", color=colour, markersize=8,
-                label=f"{state.label.replace('_', ' ')}: {count}",
+                label=f"{say(f'state.{state.label}')}: {count}",
             )  # fmt: skip
     doubtful = int(np.count_nonzero(scene.doubtful))
     if doubtful:
-        yield Patch(facecolor="white", edgecolor="#000000", hatch="///", label=f"position doubtful: {doubtful}")
+        yield Patch(facecolor="white", edgecolor="#000000", hatch="///", label=f"{say('flag.position_doubtful')}: {doubtful}")
 
 
-def _label(phase: PhaseClass) -> str:
-    formula = _subscripts(phase.formula)
-    name = phase.name_en
-    if not formula:
-        return name
-    # A name that is a formula itself, such as a spinel's, is not said twice.
-    first = phase.formula.split("/")[0]
-    return _subscripts(name.replace("gamma-", "γ-")) if name.startswith(first) else f"{name}, {formula}"
-
-
-def _subscripts(formula: str) -> str:
-    characters = [
-        character.translate(_SUBSCRIPTS) if k and formula[k - 1].isalnum() else character
-        for k, character in enumerate(formula)
-    ]
-    return "".join(characters)
-
-
-def _title(result: Result) -> str:
+def _title(result: Result, say: Words) -> str:
     header = result.header
     sample = header.metadata.get("sample_name") or header.metadata.get("sample") or header.plan_name
     if isinstance(sample, Mapping):
@@ -233,7 +219,7 @@ def _title(result: Result) -> str:
     return f"{name}{scan}: {result.points_done} of {result.points} points"
 
 
-def _footer(result: Result) -> str:
+def _footer(result: Result, say: Words) -> str:
     header = result.header
     when = f" | ended {result.end_time}" if result.end_time else " | the scan is running or was interrupted"
     if header.model is None:

@@ -7,14 +7,22 @@ import numpy as np
 
 from phasecast.core.ledger import PointState
 from phasecast.core.words import Words
-from phasecast.report.methods import pair, quantity, setting_text, validation_text
+from phasecast.report.fact_text import (
+    duration_text,
+    instrument_rows,
+    moment_text,
+    replay_paragraphs,
+    scan_rows,
+    timing_rows,
+    validation_of,
+)
+from phasecast.report.methods import setting_text
 from phasecast.report.model import DriftFact, PhaseShare, RegionShares, Report
 from phasecast.report.names import label_of, name_of
 from phasecast.results.composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR
 from phasecast.results.scene import Scene
 
 _PARTS = ("steel", "rust", "outside")
-_FIELDS_SHOWN = 14
 
 
 def page_text(report: Report, scene: Scene, say: Words) -> dict[str, Any]:
@@ -73,25 +81,14 @@ def page_text(report: Report, scene: Scene, say: Words) -> dict[str, Any]:
         "reasons": [(name, f"{count:,}") for name, count in report.quality.reasons.items()],
         "defects": [(name, f"{count:,}") for name, count in report.quality.defects.items()],
         "drifts": list(_drifts(report, say)),
-        "scan_rows": _scan_rows(report, say),
-        "instrument_rows": _instrument_rows(report, say),
+        "scan_rows": scan_rows(report, say),
+        "instrument_rows": instrument_rows(report, say),
         "corrections": ("、" if say.language == "ja" else ", ").join(setting_text(one, say) for one in report.settings),
         "software": f"{say('report.software')}: " + ", ".join(f"{k} {v}" for k, v in report.versions.items()),
-        "timing_rows": _timing_rows(report, say),
-        "replay": list(_replay(report, say)),
-        "made": say("report.made", version=report.phasecast, when=_moment(report.made), file=scan.result_file),
+        "timing_rows": timing_rows(report, say),
+        "replay": list(replay_paragraphs(report, say)),
+        "made": say("report.made", version=report.phasecast, when=moment_text(report.made), file=scan.result_file),
     }
-
-
-def duration_text(seconds: float | None, say: Words) -> str:
-    """Return a duration in the unit people would use."""
-    if seconds is None:
-        return say("report.unknown")
-    if seconds < 120:
-        return say("report.seconds", value=f"{seconds:.3g}")
-    if seconds < 7200:
-        return say("report.minutes_value", value=f"{seconds / 60:.1f}")
-    return say("report.hours_value", value=f"{seconds / 3600:.1f}")
 
 
 def _heading(report: Report, say: Words) -> str:
@@ -104,14 +101,10 @@ def _heading(report: Report, say: Words) -> str:
 def _subheading(report: Report, say: Words) -> Iterator[str]:
     scan = report.scan
     yield scan.profile_title or scan.profile_name or say("report.unknown")
-    ended = f" – {_moment(scan.ended)}" if scan.ended else ""
-    yield f"{_moment(scan.started)}{ended} UTC"
+    ended = f" – {moment_text(scan.ended)}" if scan.ended else ""
+    yield f"{moment_text(scan.started)}{ended} UTC"
     if scan.user:
         yield scan.user
-
-
-def _moment(iso: str | None) -> str:
-    return (iso or "")[:19].replace("T", " ")
 
 
 def _notices(report: Report, say: Words) -> Iterator[tuple[str, str]]:
@@ -179,12 +172,8 @@ def _footprint(report: Report, say: Words) -> str:
     return say("report.footprint", width=f"{width:g}", height=f"{height:g}")
 
 
-def _validation(report: Report, say: Words) -> str:
-    return validation_text(report.model.calibrated_on, say) if report.model is not None else say("report.unknown")
-
-
 def _validation_sentence(report: Report, say: Words) -> str:
-    return say("report.validation_sentence", validation=_validation(report, say)) if report.model is not None else ""
+    return say("report.validation_sentence", validation=validation_of(report, say)) if report.model is not None else ""
 
 
 def _share_cell(share: PhaseShare) -> dict[str, str]:
@@ -297,101 +286,3 @@ def _drifts(report: Report, say: Words) -> Iterator[str]:
 
 def _verdict(fact: DriftFact, say: Words) -> str:
     return say("report.drift_yes" if fact.significant else "report.drift_no")
-
-
-def _scan_rows(report: Report, say: Words) -> list[tuple[str, str]]:
-    scan, unknown = report.scan, say("report.unknown")
-    labels = {"name": say("common.sample")}
-    rows = [
-        (labels.get(key, _field_label(key, say)), value) for key, value in list(report.sample.items())[:_FIELDS_SHOWN]
-    ]
-    if not rows:
-        rows = [(say("common.sample"), unknown)]
-    if scan.shape is not None and len(scan.shape) == 2 and scan.raster:
-        shape = say("report.raster", columns=scan.shape[1], rows=scan.shape[0])
-    else:
-        shape = say("report.irregular", points=f"{scan.points:,}")
-    extent = unknown
-    if scan.x_range_um is not None and scan.y_range_um is not None:
-        (x0, x1), (y0, y1) = scan.x_range_um, scan.y_range_um
-        extent = f"x {x0:g} – {x1:g} µm, y {y0:g} – {y1:g} µm"
-    return [
-        *rows,
-        (say("report.user"), scan.user or unknown),
-        (say("report.facility"), scan.facility or unknown),
-        (say("report.scan_id"), str(scan.scan_id) if scan.scan_id else unknown),
-        (say("report.plan"), scan.plan_name or unknown),
-        (say("report.timing_started"), _moment(scan.started)),
-        (say("report.timing_ended"), _moment(scan.ended) or unknown),
-        (say("report.shape"), shape),
-        (say("report.step"), pair((scan.x_step_um, scan.y_step_um), "µm", say)),
-        (say("report.extent"), extent),
-        (say("report.result_file"), scan.result_file),
-        (say("report.raw_uid"), scan.raw_uid or unknown),
-    ]
-
-
-def _field_label(key: str, say: Words) -> str:
-    try:
-        return say(f"sample.{key}")
-    except KeyError:
-        return key.replace("_", " ")
-
-
-def _instrument_rows(report: Report, say: Words) -> list[tuple[str, str]]:
-    geometry, unknown = report.geometry, say("report.unknown")
-    axis = unknown
-    if geometry.tth_min_deg is not None and geometry.tth_max_deg is not None:
-        low, high = f"{geometry.tth_min_deg:.2f}", f"{geometry.tth_max_deg:.2f}"
-        axis = say("report.bins", low=low, high=high, bins=geometry.bins)
-    rows = [
-        (say("report.profile"), report.scan.profile_name or unknown),
-        (say("report.energy"), quantity(geometry.energy_kev, "keV", say)),
-        (say("report.wavelength"), quantity(geometry.wavelength_angstrom, "Å", say, 6)),
-        (say("report.beam"), pair(report.scan.beam_um, "µm", say)),
-        (say("report.detector"), geometry.detector or unknown),
-        (say("report.distance"), quantity(geometry.distance_mm, "mm", say)),
-        (say("report.arm"), quantity(geometry.arm_tth_deg, "°", say)),
-        (say("report.axis"), axis),
-        (say("report.geometry_origin"), geometry.origin or unknown),
-        (say("report.residual"), quantity(geometry.residual_deg, "°", say)),
-        (say("report.geometry_id"), (geometry.geometry_id or unknown)[:16]),
-    ]
-    model = report.model
-    rows.append((say("common.model"), f"{model.name} {model.version}" if model else say("report.none")))
-    if model is not None:
-        rows += [(say("report.model_hash"), model.sha256), (say("report.validation"), _validation(report, say))]
-        rows.append(
-            (say("report.labels"), say("report.labels_value", used=report.labels_used, given=report.labels_given))
-        )
-    note = f" ({report.device_note})" if report.device_note else ""
-    rows.append((say("report.device"), f"{report.device}{note}"))
-    return rows
-
-
-def _timing_rows(report: Report, say: Words) -> list[tuple[str, str]]:
-    timing, unknown = report.timing, say("report.unknown")
-    return [
-        (say("report.timing_started"), _moment(report.scan.started)),
-        (say("report.timing_ended"), _moment(report.scan.ended) or unknown),
-        (say("report.duration"), duration_text(timing.duration_s, say)),
-        (say("report.timing_rate"), unknown if timing.points_per_s is None else f"{timing.points_per_s:.2f}"),
-        (say("report.timing_period"), duration_text(timing.point_period_s, say)),
-        (say("report.timing_pause"), duration_text(timing.longest_pause_s, say)),
-        (say("report.timing_exposure"), duration_text(timing.exposure_s, say)),
-    ]
-
-
-def _replay(report: Report, say: Words) -> Iterator[str]:
-    replay = report.replay
-    if replay.segments:
-        names = list(replay.segments)
-        listed = ", ".join(names) if len(names) <= 4 else f"{names[0]} … {names[-1]} ({len(names)})"
-        offset = say("report.unknown") if replay.first_offset is None else f"{replay.first_offset:,}"
-        yield say("report.replay_capture", segments=listed, offset=offset)
-    if replay.frame_files:
-        yield say("report.replay_files", count=f"{replay.frame_files:,}")
-    if not replay.segments and not replay.frame_files:
-        yield say("report.replay_none")
-    if replay.sources:
-        yield f"{say('report.sources')}: {', '.join(replay.sources)}"
