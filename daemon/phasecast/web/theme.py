@@ -11,7 +11,7 @@ PARTS = Path(__file__).with_name("parts.css").read_text(encoding="utf-8")
 WIDGETS = """
 .bk-tab { color: var(--pc-faint); }
 .bk-tab.bk-active { color: var(--pc-ink); background-color: var(--pc-panel); border-color: var(--pc-line); }
-select.bk-input { appearance: auto; background-image: none; }
+select.bk-input { appearance: auto; background-image: none; color-scheme: var(--pc-scheme); }
 """
 """Style sheet of tabs and choices, whose own colours are made for a light page only."""
 
@@ -55,7 +55,7 @@ class Theme:
         """The style sheet of the page with these colours."""
         names = ("paper", "panel", "ink", "faint", "line", "accent")
         variables = "".join(f"--pc-{name}: {getattr(self, name)};" for name in names)
-        return f":root {{ {variables} color-scheme: {self.name}; }}\n{_STYLE}"
+        return f":root {{ {variables} --pc-scheme: {self.name}; color-scheme: {self.name}; }}\n{_STYLE}"
 
 
 LIGHT = Theme(
