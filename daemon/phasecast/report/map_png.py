@@ -14,8 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from phasecast.core.result import PhaseClass
+from phasecast.core.words import Language, Words, words
 from phasecast.report.fonts import figure_style, writable
+from phasecast.report.map_figures import scene_label
+from phasecast.report.names import label_of
 from phasecast.results.composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR, composite
 from phasecast.results.grid import Floats
 from phasecast.results.layout import THRESHOLD, TOTAL_COLUMN
@@ -23,7 +25,6 @@ from phasecast.results.reader import Result
 from phasecast.results.scene import Scene, scene_of
 
 _NO_VALUE = "#F4F4F4"
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FINE_CELLS = 80
 """In maps with more cells along a side a crossed cell is too small to be seen."""
 
@@ -192,10 +193,17 @@ def _dress(axes: Axes, scene: Scene, say: Words, *, small: bool = False) -> None
 def _legend(scene: Scene, say: Words) -> Iterator[Patch | Line2D]:
     counts = scene.present()[scene.done].sum(axis=0)
     for phase, count in zip(scene.classes, counts, strict=True):
-        yield Patch(facecolor=phase.colour, edgecolor="#666666", linewidth=0.5, label=f"{label_of(phase, say)}: {count}")
+        yield Patch(
+            facecolor=phase.colour, edgecolor="#666666", linewidth=0.5, label=f"{label_of(phase, say)}: {count}"
+        )
     if scene.classes:
         unsure = int(np.count_nonzero(scene.done & ~scene.present().any(axis=1)))
-        yield Patch(facecolor="white", edgecolor=UNSURE_COLOUR, linewidth=2, label=f"{say('page.no_class', threshold=THRESHOLD)}: {unsure}")
+        yield Patch(
+            facecolor="white",
+            edgecolor=UNSURE_COLOUR,
+            linewidth=2,
+            label=f"{say('page.no_class', threshold=THRESHOLD)}: {unsure}",
+        )
     for state, colour in MISSING_COLOURS.items():
         count = int(np.count_nonzero(scene.state == state))
         if count:
@@ -206,7 +214,9 @@ def _legend(scene: Scene, say: Words) -> Iterator[Patch | Line2D]:
             )  # fmt: skip
     doubtful = int(np.count_nonzero(scene.doubtful))
     if doubtful:
-        yield Patch(facecolor="white", edgecolor="#000000", hatch="///", label=f"{say('flag.position_doubtful')}: {doubtful}")
+        yield Patch(
+            facecolor="white", edgecolor="#000000", hatch="///", label=f"{say('flag.position_doubtful')}: {doubtful}"
+        )
 
 
 def _title(result: Result, say: Words) -> str:
@@ -215,20 +225,22 @@ def _title(result: Result, say: Words) -> str:
     if isinstance(sample, Mapping):
         sample = sample.get("name", header.plan_name)
     name = writable(str(sample))
-    scan = f", scan {header.scan_id}" if header.scan_id else ""
-    return f"{name}{scan}: {result.points_done} of {result.points} points"
+    scan = f", {say('report.scan_number', number=header.scan_id)}" if header.scan_id else ""
+    return f"{name}{scan}: {say('map_png.points', done=result.points_done, points=result.points)}"
 
 
 def _footer(result: Result, say: Words) -> str:
     header = result.header
-    when = f" | ended {result.end_time}" if result.end_time else " | the scan is running or was interrupted"
+    when = say("map_png.ended", time=result.end_time) if result.end_time else say("map_png.running")
     if header.model is None:
-        return f"phasecast, {header.device}{when}"
+        return f"phasecast, {header.device} | {when}"
     model = header.model
-    return (
-        f"phasecast | model {model.name} {model.version} ({model.sha256[:8]}), calibrated on {model.calibrated_on} | "
-        f"{header.device}{when}"
-    )
+    named = f"{say('common.model')} {model.name} {model.version} ({model.sha256[:8]})"
+    return f"phasecast | {named}, {_calibrated(model.calibrated_on, say)} | {header.device} | {when}"
+
+
+def _calibrated(on: str, say: Words) -> str:
+    return say("common.simulation_only") if on == "simulation only" else say("report.methods_validated", what=on)
 
 
 def _has_column(result: Result, name: str) -> bool:

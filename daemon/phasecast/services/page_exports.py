@@ -52,7 +52,7 @@ def draw_png(result: Path, target: Path, language: str) -> None:
     from phasecast.results import open_result
 
     with open_result(result) as opened:
-        draw_map(opened, target)
+        draw_map(opened, target, words(language).language)
 
 
 def write_csv(result: Path, target: Path) -> None:

@@ -54,17 +54,23 @@ class CompareTab:
             pn.pane.HTML("", stylesheets=[PARTS], css_classes=[f"pc-compare-{name}"], sizing_mode="stretch_width")
             for name in ("summary", "note", "table", "facts")
         )
+        maps = (pn.pane.Bokeh(plot, sizing_mode="stretch_width") for plot in self.plots)
+        bars = pn.pane.Bokeh(self._bars.plot, sizing_mode="stretch_width")
+        beside = pn.Column(self._facts, bars, sizing_mode="stretch_width")
+        self._both = pn.Column(
+            pn.Row(*maps, sizing_mode="stretch_width"),
+            self._summary,
+            pn.Row(self._table, beside, sizing_mode="stretch_width"),
+            visible=False,
+            sizing_mode="stretch_width",
+        )
         self.panel: Any = pn.Column(
             pn.Row(self._other, self._class, self._threshold, sizing_mode="stretch_width"),
             self._note,
-            pn.Row(*(pn.pane.Bokeh(plot, sizing_mode="stretch_width") for plot in self.plots),
-                   sizing_mode="stretch_width"),
-            self._summary,
-            pn.Row(self._table, pn.Column(self._facts, pn.pane.Bokeh(self._bars.plot, sizing_mode="stretch_width"),
-                                          sizing_mode="stretch_width"), sizing_mode="stretch_width"),
+            self._both,
             css_classes=["pc-compare"],
             sizing_mode="stretch_width",
-        )  # fmt: skip
+        )
 
     def show(self, scan: LiveScan | None) -> None:
         """Bring the comparison up to date."""
@@ -76,17 +82,18 @@ class CompareTab:
         same, similar = candidates(self._hub.results(), scan)
         name = self._offer(same, similar)
         if not name:
-            self._nothing(self._say.offer(bool(same), bool(similar)), scan)
+            self._nothing(self._say.offer(bool(same), bool(similar)))
             return
         try:
             other = self._hub.scan(name)
         except PhasecastError as error:
-            self._nothing(str(error), scan)
+            self._nothing(str(error))
             return
         fresh = self._follow(scan, other)
         changes = self._changes
         assert changes is not None
         self._draw_maps(changes, fresh)
+        self._both.visible = True
         is_same = any(entry.path.name == name for entry in same)
         said = (changes, self._chosen(changes), scan.version, other.version, is_same)
         if said != self._said:
@@ -220,18 +227,14 @@ class CompareTab:
             limits = start - margin, end + margin
             range_1d.update(start=limits[0], end=limits[1], reset_start=limits[0], reset_end=limits[1])
 
-    def _nothing(self, text: str, scan: LiveScan | None = None) -> None:
-        """Say why there is no comparison; map A stays, so that people see what they would compare."""
+    def _nothing(self, text: str) -> None:
+        """Say why there is no comparison."""
         self._changes = None
         self._shown = self._said = ()
+        self._both.visible = False
         _set(self._note, f"<p class='warn'>{html.escape(text)}</p>")
-        for pane in (self._summary, self._table, self._facts):
-            _set(pane, "")
         self._bars.clear()
         self._picture.clear()
-        if scan is not None:
-            self._sources[0].show(scan, _layer(scan, "", round(self._view.threshold, 2)))
-            self._frame(scan)
 
     # point
 
