@@ -162,7 +162,7 @@ def report(
         bool,
         typer.Option(
             "--figures",
-            help="Also figures as SVG, PDF and 600 dpi TIFF, maps as TIFF and CSV, patterns as .xye; in a folder.",
+            help="Also figure files (SVG, PDF, 600 dpi TIFF at 85 and 170 mm), beside the maps and patterns.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -180,7 +180,7 @@ def report(
             f"{language!r} is no language", where="--language", remedy=f"give one of {', '.join(LANGUAGES)}"
         )
     paths = write_report(result, output, language=chosen, figures=figures)
-    made = {"html": paths.html, "json": paths.json, "figures": paths.figures}
+    made = {"html": paths.html, "json": paths.json, "folder": paths.folder}
     if as_json:
         _print_json(made)
         return

@@ -132,3 +132,14 @@ class FrameFiles(ProfilePart):
         if self.position_from == "header" and (self.header_horizontal is None or self.header_vertical is None):
             raise ValueError("position_from = 'header' needs header_horizontal and header_vertical")
         return self
+
+
+class Reporting(ProfilePart):
+    """The report that is made when a scan ends."""
+
+    language: Literal["en", "ja"] = Field(default="en", description="Language of the report: en or ja.")
+    figures: bool = Field(
+        default=False,
+        description="Whether every report comes with figure files (SVG, PDF, 600 dpi TIFF); they take about half a "
+        "minute of a core. `phasecast report --figures` makes them later.",
+    )

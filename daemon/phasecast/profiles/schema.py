@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from phasecast.profiles.base import ProfilePart
 from phasecast.profiles.instrument import Corrections, Detector, Geometry, PatternAxis
-from phasecast.profiles.scanning import Footprint, FrameFiles, Join, Monitors, Positions
+from phasecast.profiles.scanning import Footprint, FrameFiles, Join, Monitors, Positions, Reporting
 
 SCHEMA_VERSION = 1
 
@@ -62,6 +62,7 @@ class Profile(ProfilePart):
         default=FrameFiles(),
         description="How frames that arrive as files are recognised, numbered and placed.",
     )
+    report: Reporting = Field(default=Reporting(), description="The report that is made when a scan ends.")
     classes: tuple[PhaseClass, ...] = Field(
         default=(), description="What a point can be, in the order of the model bundle's columns."
     )

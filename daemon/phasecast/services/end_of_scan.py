@@ -2,12 +2,14 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from phasecast.core.words import words
 from phasecast.services.report_place import note_failure
 
 logger = logging.getLogger(__name__)
@@ -32,19 +34,22 @@ def finish_scan(result: Path) -> None:
     from phasecast.report.summary import write_summary
     from phasecast.results import open_result
 
+    wishes: Mapping[str, Any] = {}
     try:
         with open_result(result) as opened:
+            wishes = opened.header.profile.get("report", {})
             draw_map(opened, picture_path(result))
             write_summary(opened, summary_path(result))
     finally:
-        _report_on(result)
+        _report_on(result, wishes)
 
 
-def _report_on(result: Path) -> None:
+def _report_on(result: Path, wishes: Mapping[str, Any]) -> None:
     try:
         from phasecast.services.report import write_report
 
-        write_report(result)
+        language = words(str(wishes.get("language", "en"))).language
+        write_report(result, language=language, figures=bool(wishes.get("figures")))
     except Exception as failure:
         note_failure(result, failure)
 

@@ -39,13 +39,15 @@ class ReportPaths:
 
     html: Path
     json: Path
-    figures: Path | None = None
+    folder: Path
 
 
 def write_report(
     result_path: Path, html: Path | None = None, *, language: Language = "en", figures: bool = False
 ) -> ReportPaths:
-    """Write the report of a result as one HTML file and its JSON; both appear complete or not at all.
+    """Write the report of a result: one HTML file, its JSON, and a folder of maps, points and mean patterns.
+
+    HTML and JSON appear complete or not at all.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ def write_report(
     language
         Language of the HTML.
     figures
-        Whether to fill the folder of figures and data files beside it.
+        Whether to write figure files too, into the folder of maps and patterns beside it.
 
     Raises
     ------
@@ -77,8 +79,8 @@ def write_report(
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, page)
             write_whole(target.with_suffix(".json"), content)
+            write_data(result, material, folder)
             if figures:
-                write_data(result, material, folder)
                 write_figures(report, material, folder, language, total=total)
             if html is None:
                 forget_failure(result_path)
@@ -88,7 +90,7 @@ def write_report(
                 where=str(target),
                 remedy="make room or give another place with -o, then run phasecast report again",
             ) from error
-    return ReportPaths(html=target, json=target.with_suffix(".json"), figures=folder if figures else None)
+    return ReportPaths(html=target, json=target.with_suffix(".json"), folder=folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
