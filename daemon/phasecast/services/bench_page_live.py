@@ -76,23 +76,27 @@ def lateness(
     sequence, commit_time_s
         All commits of the result file, (n,), POSIX s.
     shown
-        What the browser saw, in order: ``sequence`` and ``shown_ms`` (POSIX) of each picture.
+        What the browser saw, in order: of each picture ``sequence``, ``known_ms`` (POSIX) when the browser had been
+        told, ``shown_ms`` when it was on the screen, and whether it was ``repainted``.
     """
     pictures = [entry for entry in shown if entry["sequence"] > 0]
     numbers = np.array([entry["sequence"] for entry in pictures], dtype=np.int64)
-    at_s = np.array([entry["shown_ms"] for entry in pictures]) / 1e3
     newest = np.maximum.accumulate(numbers) if numbers.size else numbers
     first = np.searchsorted(newest, sequence, side="left")
     was_shown = first < numbers.size
-    late_ms = (at_s[first[was_shown]] - commit_time_s[was_shown]) * 1e3
-    percentiles = np.percentile(late_ms, (50, 95, 100)) if late_ms.size else np.full(3, np.nan)
+    late = {}
+    for name, moment in (("disk_to_browser_ms", "known_ms"), ("disk_to_pixel_ms", "shown_ms")):
+        at_ms = np.array([entry[moment] for entry in pictures], dtype=np.float64)
+        late[name] = _percentiles(at_ms[first[was_shown]] - commit_time_s[was_shown] * 1e3)
     return {
         "commits": int(sequence.size),
         "commits_not_shown": int(np.count_nonzero(~was_shown)),
         "pictures": int(np.unique(numbers).size),
         "pictures_repainted": sum(bool(entry["repainted"]) for entry in pictures),
-        "disk_to_pixel_ms": {
-            name: float(value) if value == value else None
-            for name, value in zip(("p50", "p95", "max"), percentiles, strict=True)
-        },
+        **late,
     }
+
+
+def _percentiles(values: NDArray[np.float64]) -> dict[str, float | None]:
+    found = np.percentile(values, (50, 95, 100)).tolist() if values.size else (None, None, None)
+    return dict(zip(("p50", "p95", "max"), found, strict=True))

@@ -36,9 +36,8 @@ def opening_times(page: PageProcess, *, scan: str, other_scan: str, points: int)
     with open_chromium() as browser:
         tab = _new_tab(browser, journal)
         begin_s = time.time()
-        tab.goto(page.url(scan=scan))
-        tab.wait_for_function("() => phasecastProbe.clock() !== null && phasecastProbe.pixels('map') !== null")
-        by_address = _settled(tab, begin_s, points=points)
+        tab.goto(page.url(scan=scan), wait_until="commit")
+        by_address = _settled(tab, begin_s, points=points, blank=True)
         tab.context.close()
 
         tab = _new_tab(browser, journal)
@@ -73,10 +72,12 @@ def _new_tab(browser: "Browser", journal: BrowserJournal) -> "Page":
     return tab
 
 
-def _settled(tab: "Page", begin_s: float, *, points: int | None = None, limit_ms: int = _LIMIT_MS) -> float | None:
+def _settled(
+    tab: "Page", begin_s: float, *, points: int | None = None, limit_ms: int = _LIMIT_MS, blank: bool = False
+) -> float | None:
     """Time in ms from `begin_s` (POSIX) to the last change of the map; None if it did not change in time."""
     took: float | None = tab.evaluate(
         "([figure, begin, options]) => phasecastProbe.settled(figure, begin, options)",
-        [MAP, begin_s * 1e3, {"points": points, "limit_ms": limit_ms}],
+        [MAP, begin_s * 1e3, {"points": points, "limit_ms": limit_ms, "blank": blank}],
     )
     return took

@@ -35,6 +35,8 @@ def _live(report: dict[str, Any]) -> Iterator[str]:
         f"p95 {_number(late['p95'], 0)} ms, max {_number(late['max'], 0)} ms"
         + _against(late["p95"], LIMIT_DISK_TO_PIXEL_P95_MS, "p95 of 1000 ms")
     )
+    told = pages["disk_to_browser_ms"]
+    yield f"  of that until the browser was told: p50 {_number(told['p50'], 0)} ms, p95 {_number(told['p95'], 0)} ms"
     yield (
         f"  {pages['commits']} commits in {pages['pictures']} pictures, {pages['pictures_repainted']} with changed "
         f"pixels, {pages['commits_not_shown']} commits not shown; changes sent to the sessions: "

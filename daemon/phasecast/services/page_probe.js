@@ -1,6 +1,9 @@
 // Looks at a page from inside: which commit is shown, since when, and what the pixels of a figure are.
 window.phasecastProbe = {
-  shown: [],
+  // What `watch` saw lies in the session storage of the tab: a page that reloads itself is watched on.
+  get shown() {
+    return JSON.parse(sessionStorage.getItem("phasecast-shown") ?? "[]");
+  },
   documents() {
     return window.Bokeh === undefined ? [] : Array.from(window.Bokeh.documents);
   },
@@ -46,6 +49,7 @@ window.phasecastProbe = {
   // Note every change of the clock: the commit, and when it was on the screen: two frames later, or when the pixels
   // of the figure had changed, if that was later still.
   watch(figure) {
+    sessionStorage.setItem("phasecast-watch", figure);
     let source = null, before = this.pixels(figure);
     const frame = () => new Promise(requestAnimationFrame);
     const changed = async () => {
@@ -58,7 +62,8 @@ window.phasecastProbe = {
         after = this.pixels(figure);
         if (after !== before) shown_ms = Date.now();
       }
-      this.shown.push({ ...entry, shown_ms, repainted: after !== before });
+      const seen = [...this.shown, { ...entry, shown_ms, repainted: after !== before }];
+      sessionStorage.setItem("phasecast-shown", JSON.stringify(seen));
       before = after;
     };
     const attach = () => {
@@ -84,15 +89,19 @@ window.phasecastProbe = {
   },
   // Time in ms from a moment to the last change of the pixels of a figure, once they have been still for a while and
   // the clock shows as many points as expected (null: any number).
-  async settled(figure, begin_ms, { still_ms = 400, limit_ms = 20000, points = null } = {}) {
-    let hash = this.pixels(figure), last_ms = null;
+  // With `blank` the figure counts as not there when it begins, as in a page that is just being loaded.
+  async settled(figure, begin_ms, { still_ms = 400, limit_ms = 20000, points = null, blank = false } = {}) {
+    let hash = blank ? null : this.pixels(figure), last_ms = null;
     for (;;) {
       await new Promise(requestAnimationFrame);
       const now_ms = Date.now(), fresh = this.pixels(figure);
       if (fresh !== hash) { hash = fresh; last_ms = now_ms; }
       const complete = points === null || this.clock()?.points_done === points;
-      if (last_ms !== null && complete && now_ms - last_ms > still_ms) return last_ms - begin_ms;
+      if (last_ms !== null && hash !== null && complete && now_ms - last_ms > still_ms) return last_ms - begin_ms;
       if (now_ms - begin_ms > limit_ms) return null;
     }
   },
 };
+if (window === window.top && location.protocol.startsWith("http") && sessionStorage.getItem("phasecast-watch") !== null) {
+  window.phasecastProbe.watch(sessionStorage.getItem("phasecast-watch"));
+}
