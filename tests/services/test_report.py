@@ -49,7 +49,8 @@ def test_a_finished_scan_gets_its_report_without_being_asked(result_path: Path) 
     assert content["scan"]["points_done"] == 20
     assert result_path.with_suffix(".png").is_file()
     assert not failure_path(result_path).exists()
-    assert sorted(item.name for item in html.parent.iterdir()) == ["scan.html", "scan.json"]
+    assert sorted(item.name for item in html.parent.iterdir()) == ["scan", "scan.html", "scan.json"]
+    assert sorted(item.name for item in html.with_suffix("").iterdir()) == ["maps", "patterns", "points.csv"]
     assert digest(result_path) == before
 
 

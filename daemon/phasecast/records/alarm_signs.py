@@ -12,7 +12,7 @@ from phasecast.core.ledger import PointFlag, PointState
 from phasecast.records.alarms import AlarmInputs
 from phasecast.results import layout
 from phasecast.results.follow import ResultFollower
-from phasecast.results.quality import KnownLine, known_line, line_positions, rows_of
+from phasecast.results.quality import KnownLine, known_line, line_positions, rows_of, shows_line
 
 UNSURE = (0.2, 0.8)
 RECENT_POINTS = 50
@@ -87,9 +87,10 @@ class SignReader:
             self._line = known_line(self._follower.result.header, self._follower.confidence[done])
             if self._line is None:
                 return math.nan
-        confidence = self._follower.confidence[done, self._line.class_index]
-        holds = done[np.nan_to_num(confidence) >= layout.THRESHOLD]
+        holds = done[shows_line(self._follower.result.header, self._follower.confidence[done], self._line)]
         if holds.size < 2 * _LINE_POINTS:
+            # another class may come to show its line more often
+            self._line = None
             return math.nan
         if self._begin is None:
             self._begin = self._position(self._line, holds[:_LINE_POINTS])
@@ -108,12 +109,21 @@ class SignReader:
         return self._shift_deg
 
     def _position(self, line: KnownLine, rows: NDArray[np.int64]) -> tuple[float, float] | None:
-        """Centroid of the line in the mean pattern of some points, and its standard error, deg."""
+        """Median position of the line over some points, and its standard error from their scatter, deg.
+
+        Single grains and strains move the line from point to point by far more than counting does: only the scatter
+        of the points says what is no shift. For a median that is sqrt(pi / 2) of the error of a mean.
+        """
         result = self._follower.result
-        intensity = rows_of(result, layout.INTENSITY_COLUMN, rows).mean(axis=0)
-        sigma = np.sqrt((rows_of(result, layout.SIGMA_COLUMN, rows) ** 2).sum(axis=0)) / rows.size
-        centroid, error = line_positions(result.header.tth_deg, intensity, sigma, line.tth_deg)
-        return (float(centroid[0]), float(error[0])) if np.isfinite(centroid[0]) else None
+        intensity = rows_of(result, layout.INTENSITY_COLUMN, rows)
+        sigma = rows_of(result, layout.SIGMA_COLUMN, rows)
+        centroid, _ = line_positions(result.header.tth_deg, intensity, sigma, line.tth_deg)
+        known = centroid[np.isfinite(centroid)]
+        if known.size < _LINE_POINTS // 2:
+            return None
+        middle = float(np.median(known))
+        spread = 1.4826 * float(np.median(np.abs(known - middle)))
+        return middle, math.sqrt(math.pi / 2) * spread / math.sqrt(known.size)
 
 
 def measured_scan(status: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -10,6 +10,11 @@ from phasecast.results.grid import Floats
 from phasecast.results.layout import THRESHOLD
 from phasecast.results.reader import Result
 
+_APART_DEG = 1.0
+_STRONG, _FAINT = 30.0, 3.0
+"""Relative intensities: of a line worth following, and below which a neighbour does not matter."""
+_ABSENT = 0.2
+"""Confidence below which a class is excluded, as everywhere."""
 WINDOW_DEG = 0.6
 """Half width of the window in which a line is looked for; it holds the line and some background on both sides."""
 _EDGE = 0.25
@@ -127,7 +132,9 @@ def line_positions(
 
 
 def known_line(header: ResultHeader, confidence: ArrayLike, threshold: float = THRESHOLD) -> KnownLine | None:
-    """Return the strongest reference line of the most frequent class that has lines; None if no point has one.
+    """Return the line that most points show undisturbed, a strong one of its class; None if no point has one.
+
+    A line beside another one of its own class tells no position and is left out.
 
     Parameters
     ----------
@@ -142,12 +149,38 @@ def known_line(header: ResultHeader, confidence: ArrayLike, threshold: float = T
     if not header.classes or values.shape[1] != len(header.classes):
         return None
     low, high = (min(header.tth_deg), max(header.tth_deg)) if header.tth_deg else (0.0, 0.0)
-    counts = np.count_nonzero(np.nan_to_num(values) >= threshold, axis=0)
-    for index in np.argsort(-counts, kind="stable"):
-        lines = [line for line in header.classes[int(index)].reference_lines if low < line[0] < high]
-        if counts[index] and lines:
-            return KnownLine(class_index=int(index), tth_deg=max(lines, key=lambda line: line[1])[0])
-    return None
+    best, most = None, (0, 0.0)
+    for index, phase in enumerate(header.classes):
+        for tth_deg, strength in phase.reference_lines:
+            beside = sum(
+                abs(other - tth_deg) < _APART_DEG for other, height in phase.reference_lines if height > _FAINT
+            )
+            if strength < _STRONG or beside > 1 or not low + WINDOW_DEG < tth_deg < high - WINDOW_DEG:
+                continue
+            line = KnownLine(class_index=index, tth_deg=tth_deg)
+            points = int(np.count_nonzero(shows_line(header, values, line, threshold)))
+            if (points, strength) > most and points:
+                best, most = line, (points, strength)
+    return best
+
+
+def shows_line(
+    header: ResultHeader, confidence: ArrayLike, line: KnownLine, threshold: float = THRESHOLD
+) -> NDArray[np.bool_]:
+    """Return which points hold a line's class and no other class with a line beside it, (n,).
+
+    A neighbour moves the centroid where the composition changes: the (110) of ferrite under a line of cementite
+    0.2 deg away looked like a shift of 0.06 deg on sound data.
+    """
+    values = np.nan_to_num(np.atleast_2d(np.asarray(confidence, dtype=np.float64)))
+    held = values[:, line.class_index] >= threshold
+    for index, phase in enumerate(header.classes):
+        near = any(
+            abs(other - line.tth_deg) < _APART_DEG and height > _FAINT for other, height in phase.reference_lines
+        )
+        if index != line.class_index and near:
+            held &= values[:, index] < _ABSENT
+    return np.asarray(held)
 
 
 def drift_of(time_s: ArrayLike, value: ArrayLike, sigma: ArrayLike | None = None) -> Drift | None:
@@ -212,7 +245,7 @@ def line_drift(result: Result, max_points: int = 2000) -> LineDrift | None:
     line = known_line(result.header, confidence[result.done[: len(confidence)]])
     if line is None:
         return None
-    holds = np.flatnonzero(result.done & (np.nan_to_num(confidence[:, line.class_index]) >= THRESHOLD))
+    holds = np.flatnonzero(result.done & shows_line(result.header, confidence, line))
     chosen = holds if holds.size <= max_points else holds[np.linspace(0, holds.size - 1, max_points).astype(np.int64)]
     intensity, sigma = rows_of(result, "intensity", chosen), rows_of(result, "sigma", chosen)
     centroid, error = line_positions(result.header.tth_deg, intensity, sigma, line.tth_deg)
