@@ -100,6 +100,7 @@ def test_scaled_values_keep_to_the_table_and_nan_is_clear():
 
 def test_pixels_are_red_green_blue_alpha_in_the_order_of_a_canvas():
     assert np.array([pixel("#010203")]).view(np.uint8).tolist() == [1, 2, 3, 255]
+    assert pixel("red'/><script>") == pixel("#B0B0B0")
 
 
 def test_an_unclassified_scan_has_its_total_and_ledger_layers(tmp_path):

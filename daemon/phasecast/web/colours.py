@@ -1,5 +1,6 @@
 """Colours of the layers of a map as 32-bit pixels, in the byte order that the browser's canvas takes."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from phasecast.core.ledger import PointState
 Pixels = NDArray[np.uint32]
 
 CLEAR = np.uint32(0)
+_COLOUR = re.compile("#([0-9A-Fa-f]{6})")
 UNSURE_HEX = "#B0B0B0"
 PAPER_HEX = "#FFFFFF"
 STATE_COLOURS: dict[PointState, str] = {
@@ -27,8 +29,9 @@ STATE_COLOURS: dict[PointState, str] = {
 
 
 def pixel(colour: str, alpha: int = 255) -> np.uint32:
-    """Return ``#rrggbb`` as a pixel, red in the lowest byte."""
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    """Return ``#rrggbb`` as a pixel, red in the lowest byte; grey for what is no colour, as foreign files may say."""
+    named = _COLOUR.fullmatch(colour)
+    red, green, blue = bytes.fromhex(named[1] if named else UNSURE_HEX[1:])
     return np.uint32(red | green << 8 | blue << 16 | alpha << 24)
 
 

@@ -21,6 +21,7 @@ from phasecast.web.live_scan import LiveScan
 from phasecast.web.map_view import PictureSource
 from phasecast.web.scans_table import printable
 from phasecast.web.session import Session
+from phasecast.web.soon import soon
 from phasecast.web.theme import PARTS
 
 _HEIGHT = 330
@@ -111,17 +112,17 @@ class CompareTab:
             label=words("compare.other"), options={words("compare.choose"): ""}, value="",
             css_classes=["pc-compare-other"], width=520,
         )  # fmt: skip
-        self._other.param.watch(self._choose, "value")
+        self._other.param.watch(soon(self._choose), "value")
         self._class = pn.widgets.Select(
             label=words("compare.show_class"), options={words("compare.any_class"): ""}, value="",
             css_classes=["pc-compare-class"], width=230,
         )  # fmt: skip
-        self._class.param.watch(lambda _: self.show(self._hub_scan()), "value")
+        self._class.param.watch(soon(lambda _: self.show(self._hub_scan())), "value")
         self._threshold = pn.widgets.FloatSlider(
             label=words("common.threshold"), start=0.05, end=0.95, step=0.05, value=view.threshold,
             css_classes=["pc-compare-threshold"], width=260,
         )  # fmt: skip
-        self._threshold.param.watch(lambda event: view.param.update(threshold=event.new), "value")
+        self._threshold.param.watch(lambda event: view.param.update(threshold=round(event.new, 2)), "value")
 
     def _hub_scan(self) -> LiveScan | None:
         return self._changes.a if self._changes is not None else None

@@ -1,69 +1,11 @@
 """What only the browser can do: hear keys, make a sound, keep a name, and come back when the server does."""
 
+from pathlib import Path
+
 import param
 from panel.custom import JSComponent
 
-_SCRIPT = """
-export function render({ model }) {
-  const arrows = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
-  let heard = Date.now();
-  model.on("beat", () => { heard = Date.now(); });
-  const remembered = "phasecast-who";
-  try {
-    if (!model.who) { model.who = window.localStorage.getItem(remembered) || ""; }
-    model.on("who", () => { window.localStorage.setItem(remembered, model.who); });
-  } catch (_) { /* a browser that keeps nothing: the name is asked for again */ }
-  let sounded = new Set();
-  const sound = () => {
-    const ids = model.alarms.split(" ").filter((id) => id);
-    const is_new = ids.some((id) => !sounded.has(id));
-    sounded = new Set(ids);
-    if (!is_new || model.muted) { return; }
-    try {
-      const audio = new AudioContext();
-      for (const [start, pitch] of [[0, 880], [0.22, 660], [0.44, 880]]) {
-        const tone = audio.createOscillator();
-        const volume = audio.createGain();
-        volume.gain.value = 0.12;
-        tone.frequency.value = pitch;
-        tone.connect(volume).connect(audio.destination);
-        tone.start(audio.currentTime + start);
-        tone.stop(audio.currentTime + start + 0.18);
-      }
-      setTimeout(() => audio.close(), 1500);
-      model.sounds += 1;
-    } catch (_) { /* no sound on this machine; the banner is there */ }
-  };
-  model.on("alarms", sound);
-  sound();
-  const on_key = (event) => {
-    const path = event.composedPath();
-    const fields = ["INPUT", "TEXTAREA", "SELECT"];
-    const typing = path.some((node) => fields.includes(node.tagName) || node.isContentEditable);
-    if (arrows.includes(event.key) && !typing) {
-      event.preventDefault();
-      model.send_msg(event.key);
-    }
-  };
-  document.addEventListener("keydown", on_key);
-  const note = document.createElement("div");
-  note.className = "pc-lost";
-  note.hidden = true;
-  note.textContent = model.lost_text;
-  const watch = setInterval(async () => {
-    const silent = Date.now() - heard > model.patience_s * 1000;
-    note.hidden = !silent;
-    if (!silent) { return; }
-    try {
-      // the session died with its server; the address holds what was looked at
-      const answer = await fetch(window.location.href, { cache: "no-store" });
-      if (answer.ok) { window.location.reload(); }
-    } catch (_) { /* not back yet */ }
-  }, 1500);
-  model.on("remove", () => { document.removeEventListener("keydown", on_key); clearInterval(watch); });
-  return note;
-}
-"""
+_SCRIPT = Path(__file__).with_name("keys.js").read_text(encoding="utf-8")
 _STYLE = """
 .pc-lost { position: fixed; inset: auto 0 0 0; padding: 10px 16px; background: #CC3311; color: #fff; z-index: 1000;
   font-weight: 600; text-align: center; }
@@ -72,13 +14,14 @@ _STYLE = """
 
 
 class Keys(JSComponent):
-    """Sends arrow keys; shows a line when no beat comes, and reloads the page as soon as the server answers."""
+    """Sends arrow keys; shows a line when no beat comes, and reloads the page when its session is gone for good."""
 
     beat = param.Integer(default=0, doc="Counts the ticks of the session.")
     who = param.String(default="", doc="Name of the person, kept by the browser.")
     alarms = param.String(default="", doc="Ids of the alarms that nobody has seen; a new one makes a sound.")
     muted = param.Boolean(default=False, doc="Whether alarms make no sound here.")
     sounds = param.Integer(default=0, doc="Sounds made so far.")
+    session = param.String(default="", doc="Id of the session, to ask the server whether it still knows it.")
     lost_text = param.String(default="")
     patience_s = param.Number(default=5.0, doc="Seconds without a beat after which the page counts as stale.")
 

@@ -54,6 +54,8 @@ def legend_html(scan: LiveScan, key: LayerKey, words: Words) -> str:
         ]
     if tally.doubtful:
         entries.append((_HATCH, f"{words('flag.position_doubtful')}: {tally.doubtful}"))
-    items = "".join(f"<span><i style='background:{colour}'></i>{html.escape(text)}</span>" for colour, text in entries)
+    items = "".join(
+        f"<span><i style='background:{html.escape(colour)}'></i>{html.escape(text)}</span>" for colour, text in entries
+    )
     mixtures = f"<span>{html.escape(words('page.stripes'))}</span>" if key.name == COMPOSITE else ""
     return f"<div class='legend'>{items}{mixtures}</div>"

@@ -28,6 +28,7 @@ from phasecast.web.sample_tab import SampleTab
 from phasecast.web.scans_tab import ScansTab
 from phasecast.web.scans_table import printable
 from phasecast.web.session import Session, link
+from phasecast.web.soon import soon
 from phasecast.web.tab import LazyTab, Tab
 from phasecast.web.theme import PARTS, WIDGETS
 
@@ -69,7 +70,7 @@ class Page:
         self.map.plot.on_event(Tap, self._tap)
         self.map.plot.on_event(SelectionGeometry, self._select)
         self.keys.on_msg(lambda event: self._key(event.data))
-        self._view.param.watch(lambda *_: self.refresh(), ["scan", "layer", "threshold", "points"])
+        self._view.param.watch(soon(lambda *_: self.refresh()), ["scan", "layer", "threshold", "points"])
 
     # layout
 
@@ -94,7 +95,7 @@ class Page:
             stylesheets=[WIDGETS],
             sizing_mode="stretch_width",
         )
-        self._tabs.param.watch(lambda _: self.refresh(), "active")
+        self._tabs.param.watch(soon(lambda _: self.refresh()), "active")
         self._view.param.watch(lambda _: self._tabs.param.update(active=0), "to_map")
         return pn.Column(
             self._header(),
@@ -139,7 +140,7 @@ class Page:
             name=words("common.threshold"), start=0.05, end=0.95, step=0.05, value=view.threshold,
             css_classes=["pc-threshold"], width=260,
         )  # fmt: skip
-        self._threshold.param.watch(lambda event: view.param.update(threshold=event.new), "value")
+        self._threshold.param.watch(lambda event: view.param.update(threshold=round(event.new, 2)), "value")
         self._legend = pn.pane.HTML("", stylesheets=[PARTS], css_classes=["pc-legend"], sizing_mode="stretch_width")
         note = f"{words('common.confidence_note')} {words('common.unsure_note')}"
         self._note = pn.pane.HTML(

@@ -8,6 +8,7 @@ from phasecast.core.requests import TOTAL_INTENSITY_LAYER, UNSURE_LAYER
 from phasecast.core.words import Words
 from phasecast.web.layers import TOTAL, UNSURE, LayerKey
 from phasecast.web.live_scan import LiveScan
+from phasecast.web.soon import soon
 
 _PICTURES = {TOTAL_INTENSITY_LAYER: TOTAL, UNSURE_LAYER: UNSURE}
 
@@ -32,8 +33,8 @@ class LimitControls:
             name=words("regions.limits"), start=0.0, end=1.0, step=0.01, value=(0.5, 1.0), width=320,
             css_classes=["pc-region-limits"],
         )  # fmt: skip
-        self._layer.param.watch(lambda _: self._fit(), "value")
-        self._limits.param.watch(lambda _: self._moved(), "value")
+        self._layer.param.watch(soon(lambda _: self._fit()), "value")
+        self._limits.param.watch(soon(lambda _: self._moved()), "value")
         self.panel = pn.Row(self._layer, self._limits, visible=False)
 
     def offer(self, scan: LiveScan) -> None:

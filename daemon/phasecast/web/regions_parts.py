@@ -20,6 +20,7 @@ from phasecast.web.regions_measure import DistanceProfile, Ground, Mask, distanc
 from phasecast.web.regions_overlay import Area
 from phasecast.web.regions_proposal import ROLES, Proposal
 from phasecast.web.session import Session
+from phasecast.web.soon import soon
 from phasecast.web.theme import PARTS as PARTS_CSS
 
 
@@ -275,5 +276,5 @@ class PartsPanel:
             name=self._words(f"regions.{key}"), button_type="primary", width=width, css_classes=[css_class],
             button_style="solid" if primary else "outline",
         )  # fmt: skip
-        button.on_click(lambda _: act())
+        button.on_click(soon(lambda _: act()))
         return button

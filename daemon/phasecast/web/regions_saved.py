@@ -21,6 +21,7 @@ from phasecast.web.regions_measure import Ground, Mask, applies_to, mask_of
 from phasecast.web.regions_overlay import Area
 from phasecast.web.regions_table import FactBook, table_html
 from phasecast.web.session import Session
+from phasecast.web.soon import soon
 from phasecast.web.theme import PARTS
 
 ROLE_COLOURS = {"steel": "#4477AA", "rust": "#CC6633", "outside": "#BBBBBB"}
@@ -83,8 +84,8 @@ class SavedRegions:
             button_type="primary",
             button_style="outline",
         )
-        self._choose.on_click(lambda _: self._choose_points())
-        self._remove.on_click(lambda _: self._ask_to_remove())
+        self._choose.on_click(soon(lambda _: self._choose_points()))
+        self._remove.on_click(soon(lambda _: self._ask_to_remove()))
         self._files = {
             suffix: pn.widgets.FileDownload(
                 callback=lambda suffix=suffix: self._file(suffix), filename=f"region.{suffix}", embed=False, auto=True,
@@ -145,7 +146,7 @@ class SavedRegions:
     def watch(self, changed: Callable[[], None]) -> None:
         """Call something when a person chooses what the map shows, or another region."""
         for widget in (self._visible, self._style, self._choice):
-            widget.param.watch(lambda _: changed(), "value")
+            widget.param.watch(soon(lambda _: changed()), "value")
 
     def _mask(self, ground: Ground, region: Region) -> Mask:
         """Points of a region, worked out once for each look at the scan."""

@@ -24,6 +24,7 @@ from phasecast.web.regions_pace import Pace
 from phasecast.web.regions_parts import PartsPanel
 from phasecast.web.regions_saved import SavedRegions
 from phasecast.web.session import Session
+from phasecast.web.soon import soon
 from phasecast.web.theme import PARTS
 
 _ROLES = ("", "steel", "rust", "outside")
@@ -132,7 +133,7 @@ class RegionsTab:
             options={words(f"regions.mode_{mode}"): mode.value for mode in Mode}, value=Mode.LOOK.value,
             button_type="primary", button_style="outline", css_classes=["pc-region-mode"], margin=(16, 5, 5, 5),
         )  # fmt: skip
-        self._mode.param.watch(lambda _: self._turn(), "value")
+        self._mode.param.watch(soon(lambda _: self._turn()), "value")
         self._threshold = pn.widgets.FloatSlider(
             name=words("common.threshold"), start=0.05, end=0.95, step=0.05, value=self._session.view.threshold,
             css_classes=["pc-region-threshold"], width=190,
@@ -146,7 +147,7 @@ class RegionsTab:
             name=words("regions.radius"), start=0.5, end=50, step=0.5, value=5, width=230,
             css_classes=["pc-region-radius"],
         )  # fmt: skip
-        self._radius.param.watch(lambda event: self._map.set_radius(event.new), "value")
+        self._radius.param.watch(soon(lambda event: self._map.set_radius(event.new)), "value")
         self._erase = pn.widgets.RadioButtonGroup(
             options={words(f"regions.{key}"): key for key in ("add", "erase")}, value="add", button_type="primary",
             button_style="outline",
@@ -173,8 +174,8 @@ class RegionsTab:
             button_style="outline",
             margin=(22, 5, 5, 5),
         )
-        self._save.on_click(lambda _: self._ask_to_save())
-        self._clear.on_click(lambda _: self._forget())
+        self._save.on_click(soon(lambda _: self._ask_to_save()))
+        self._clear.on_click(soon(lambda _: self._forget()))
 
     def _html(self, css_class: str) -> Any:
         return pn.pane.HTML("", stylesheets=[PARTS], css_classes=[css_class], sizing_mode="stretch_width")

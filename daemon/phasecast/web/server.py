@@ -14,6 +14,7 @@ from tornado.ioloop import PeriodicCallback
 from tornado.websocket import WebSocketClosedError
 
 from phasecast.core.errors import PageError
+from phasecast.web.alive import AliveHandler
 from phasecast.web.hub import Hub
 from phasecast.web.login import LOGIN_NAME, login_template
 from phasecast.web.page import TICK_MS, Page
@@ -104,10 +105,14 @@ class PageServer:
                 verbose=False,
                 static_dirs={"results": str(directory.results), "reports": str(directory.reports)},
                 # a tab that was closed is forgotten soon: sessions must not pile up over a beamtime
-                unused_session_lifetime_milliseconds=4000,
+                unused_session_lifetime_milliseconds=10_000,
                 check_unused_sessions_milliseconds=2000,
+                extra_patterns=[(r"/alive", AliveHandler, {"session_ids": self._session_ids})],
                 **options,
             )
+
+    def _session_ids(self) -> set[str]:
+        return {str(session.id) for session in self._server.get_sessions("/")}
 
     @property
     def port(self) -> int:
@@ -142,6 +147,7 @@ class PageServer:
         pn.config.theme = "dark" if session.theme.name == "dark" else "default"
         pn.config.raw_css = [session.theme.css()]
         page = Page(self._hub, session)
+        page.keys.session = str(pn.state.curdoc.session_context.id)
         layout = page.build()
         page.tick()
         session.keep_in_address()
