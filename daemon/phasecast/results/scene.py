@@ -100,7 +100,7 @@ def scene_of(result: Result) -> Scene:
         # Without a single position the order of measurement is all there is.
         x, y = np.arange(x.size, dtype=np.float64), np.zeros(x.size)
         labels = {"x_label": "point (no positions)", "y_label": ""}
-    size = _spacing(x, y)
+    size = spacing_um(x, y)
     return Scene(x_um=x, y_um=y, width_um=size, height_um=size, placement=None, **labels, **common)
 
 
@@ -117,7 +117,7 @@ def even_axis(centres: Floats, other: Floats) -> tuple[Floats, float, bool]:
     return start + step * np.arange(centres.size, dtype=np.float64), step, True
 
 
-def _spacing(x: Floats, y: Floats) -> float:
+def spacing_um(x: Floats, y: Floats) -> float:
     """Side of the square drawn for a scattered point: the median distance to the nearest neighbour."""
     places = np.unique(np.column_stack([x, y])[np.isfinite(x) & np.isfinite(y)], axis=0)
     if len(places) < 2:
