@@ -1,6 +1,8 @@
 """How the scan stands right now: progress, speed, ledger, device, model, and whether anybody still speaks."""
 
 import html
+import math
+import time
 from typing import Any
 
 import panel as pn
@@ -11,6 +13,14 @@ from phasecast.web.colours import STATE_COLOURS
 from phasecast.web.hub import STALE_S, Hub
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.theme import PARTS
+
+_COUNTED = (
+    PointState.PENDING, PointState.RECEIVED, PointState.LOST_UPSTREAM, PointState.REJECTED, PointState.DROPPED_BY_US,
+    PointState.NOT_MEASURED, PointState.SUPERSEDED,
+)  # fmt: skip
+_LOST = (PointState.LOST_UPSTREAM, PointState.REJECTED, PointState.DROPPED_BY_US)
+"""States whose number is shown while a scan runs even if it is zero: nobody should have to wonder."""
+_PERIODS = 3.0
 
 
 class NowView:
@@ -47,56 +57,80 @@ class NowView:
         sums, points = columns.ledger_sums, columns.points
         status = self._hub.status() or {}
         live = self._hub.is_live(name)
-        facts: list[tuple[str, str]] = [(words("page.progress"), f"{sums['done']} / {points}")]
+        facts: list[tuple[str, str, str]] = [(words("page.progress"), f"{sums['done']} / {points}", "")]
         if live:
-            facts += self._live_facts(status, points - sums["done"])
+            facts += self._live_facts(status, name, points - sums["done"])
         else:
-            facts.append((words("page.source"), self._silence(columns.is_growing)))
+            facts.append(self._silence(columns.is_growing))
         facts += [
-            (words(f"state.{state.label}"), str(sums[state.label]))
-            for state in (PointState.PENDING, PointState.RECEIVED, PointState.REJECTED, PointState.LOST_UPSTREAM,
-                          PointState.DROPPED_BY_US, PointState.NOT_MEASURED)
-            if sums[state.label]
-        ]  # fmt: skip
+            (
+                words(f"state.{state.label}"),
+                str(sums[state.label]),
+                "bad" if state in _LOST and sums[state.label] else "",
+            )
+            for state in _COUNTED
+            if sums[state.label] or (live and state in _LOST)
+        ]
+        surplus = int(_scan_of(status, name).get("counters", {}).get("surplus_frames", 0)) if live else 0
+        if surplus:
+            facts.append((words("page.surplus"), str(surplus), "warn"))
         model = header.model
-        facts.append((words("page.device"), f"{header.device.upper()}"))
+        facts.append((words("page.device"), header.device.upper(), ""))
         if model is not None:
             note = model.calibrated_on
             note = words("common.simulation_only") if note == "simulation only" else f"calibrated on {note}"
-            facts.append((words("common.model"), f"{model.name} {model.version} · {note}"))
+            facts.append((words("common.model"), f"{model.name} {model.version} · {note}", ""))
         cells = "".join(
-            f"<div><small>{html.escape(label)}</small><b>{html.escape(value)}</b></div>" for label, value in facts
+            f"<div><small>{html.escape(label)}</small><b class='{kind}'>{html.escape(value)}</b></div>"
+            for label, value, kind in facts
         )
         return f"<div class='now'>{cells}</div>{_bar(sums, points)}"
 
-    def _live_facts(self, status: dict[str, Any], left: int) -> list[tuple[str, str]]:
+    def _live_facts(self, status: dict[str, Any], name: str, left: int) -> list[tuple[str, str, str]]:
         words = self._words
         rate = float(status.get("frames_per_s") or 0)
         remaining = f"{left / rate:.0f} s" if rate > 0 and left else "–"
         p50, p99 = status.get("latency_p50_ms"), status.get("latency_p99_ms")
         return [
-            (words("page.remaining"), remaining),
-            (words("page.frames_per_s"), f"{rate:.1f}"),
-            (words("page.latency"), f"{p50 or 0:.0f} / {p99 or 0:.0f} ms"),
-            (words("page.source"), self._sources(status)),
+            (words("page.remaining"), remaining, ""),
+            (words("page.frames_per_s"), f"{rate:.1f}", ""),
+            (words("page.latency"), f"{p50 or 0:.0f} / {p99 or 0:.0f} ms", ""),
+            self._sources(status, name),
         ]
 
-    def _sources(self, status: dict[str, Any]) -> str:
+    def _sources(self, status: dict[str, Any], name: str) -> tuple[str, str, str]:
+        """How the wires stand: connected, and whether frames really come."""
         words = self._words
-        states = [
-            f"{name} {words('page.connected') if source.get('connected', True) else words('page.disconnected')}"
-            for name, source in status.get("sources", {}).items()
-        ]
-        return ", ".join(states) or "–"
+        silent_s = _without_frames_s(_scan_of(status, name))
+        if silent_s is not None:
+            return words("page.source"), words("page.no_frames", since=f"{silent_s:.0f} s"), "bad"
+        cut = [channel for channel, source in status.get("sources", {}).items() if not source.get("connected", True)]
+        if cut:
+            return words("page.source"), f"{', '.join(cut)} {words('page.disconnected')}", "bad"
+        return words("page.source"), f"{', '.join(status.get('sources', {}))} {words('page.connected')}", ""
 
-    def _silence(self, growing: bool) -> str:
+    def _silence(self, growing: bool) -> tuple[str, str, str]:
         words, age_s = self._words, self._hub.status_age_s()
         if not growing:
-            return words("page.finished")
+            return words("page.source"), words("page.finished"), ""
         if age_s > STALE_S:
-            since = f"{age_s:.0f} s" if age_s < 86400 * 365 else "–"
-            return words("page.stale", since=since)
-        return words("page.waiting")
+            since = f"{age_s:.0f} s" if math.isfinite(age_s) else "–"
+            return words("page.source"), words("page.stale", since=since), "bad"
+        return words("page.source"), words("page.waiting"), ""
+
+
+def _scan_of(status: dict[str, Any], name: str) -> dict[str, Any]:
+    scans = status.get("scans", [])
+    return next((scan for scan in scans if isinstance(scan, dict) and scan.get("result") == name), {})
+
+
+def _without_frames_s(scan: dict[str, Any]) -> float | None:
+    """Seconds without a frame while points are measured, if that is longer than frames usually take."""
+    last_s, period_s = scan.get("last_frame_s"), float(scan.get("frame_period_s") or 0.0)
+    if scan.get("state") != "measuring" or last_s is None:
+        return None
+    silent_s = time.time() - float(last_s)
+    return silent_s if silent_s > max(STALE_S, _PERIODS * period_s) else None
 
 
 def _bar(sums: dict[str, int], points: int) -> str:
