@@ -11,7 +11,7 @@ from phasecast.web.session_client import PageSession
 
 _STILL_S = 5.0
 """Memory counts as settled when it has not fallen for this long after a batch of sessions."""
-_SETTLE_LIMIT_S = 60.0
+_SETTLE_LIMIT_S = 30.0
 _OPEN_S = 0.3
 
 
@@ -71,8 +71,8 @@ def _settled_mb(page: PageProcess) -> float | None:
     """Memory once the server has thrown away the sessions of which nobody has heard since."""
     lowest, since_s = memory_mb(page.pid), time.monotonic()
     deadline_s = since_s + _SETTLE_LIMIT_S
-    # sessions are thrown away some ten to thirty seconds after their end: a short stillness says nothing yet
-    least_s = since_s + _SETTLE_LIMIT_S / 2
+    # the page throws sessions away some seconds after their end: a short stillness says nothing yet
+    least_s = since_s + _SETTLE_LIMIT_S / 3
     while time.monotonic() < deadline_s:
         time.sleep(0.5)
         now = memory_mb(page.pid)

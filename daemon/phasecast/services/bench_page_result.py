@@ -160,7 +160,7 @@ def _confidences(header: ResultHeader, shape: tuple[int, int], rng: np.random.Ge
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, int], length: float) -> NDArray[np.float64]:
     field = ndimage.gaussian_filter(rng.standard_normal(shape), (min(length, shape[0] / 3), length), mode="wrap")
-    return np.asarray(field / (field.std() or 1.0))
+    return np.asarray((field - field.mean()) / (field.std() or 1.0))
 
 
 def _templates(header: ResultHeader) -> NDArray[np.float32]:

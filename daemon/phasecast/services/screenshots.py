@@ -102,11 +102,12 @@ def _telling_point(scan: Path) -> int:
 
 def _report(stack: ExitStack, scan: Path, folder: Path, language: str) -> Path:
     folder.mkdir()
-    command = ["report", str(scan), "--lang", language, "-o", str(folder)]
+    report = folder / "report.html"
+    command = ["report", str(scan), "--language", language, "-o", str(report)]
     child = spawn(stack, "report", command, folder / "report.log")
     child.process.wait()
     child.must_live()
-    return next(folder.rglob("*.html"))
+    return report
 
 
 def _report_picture(browser: "Browser", report: Path, folder: Path, language: str) -> Path:
