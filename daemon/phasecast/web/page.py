@@ -11,6 +11,7 @@ from bokeh.events import SelectionGeometry, Tap
 
 from phasecast.core.errors import PhasecastError
 from phasecast.web.alarm_banner import AlarmBanner
+from phasecast.web.close_button import CloseButton
 from phasecast.web.compare_tab import CompareTab
 from phasecast.web.exports import ExportsPanel
 from phasecast.web.hub import Hub
@@ -61,6 +62,7 @@ class Page:
         self.point = PointView(hub, self._words, session.theme)
         self.now = NowView(hub, self._words)
         self.labels = LabelPanel(hub, session)
+        self.close = CloseButton(hub, session)
         kinds: tuple[Any, ...] = (ScansTab, CompareTab, RegionsTab, SampleTab)
         self._others: tuple[Tab, ...] = tuple(LazyTab(kind.title_key, partial(kind, hub, session)) for kind in kinds)
         self.keys = Keys(lost_text=self._words("page.lost"))
@@ -100,7 +102,7 @@ class Page:
         return pn.Column(
             self._header(),
             self.banner.panel,
-            self.now.panel,
+            pn.Row(self.now.panel, self.close.panel, sizing_mode="stretch_width"),
             self._tabs,
             self.keys,
             sizing_mode="stretch_width",
@@ -189,6 +191,7 @@ class Page:
         changed = scan is not self._scan
         self._scan = scan
         self.now.show(scan, name, self._problem)
+        self.close.show(scan, name)
         if self._threshold.value != self._view.threshold:
             self._threshold.value = self._view.threshold
         if scan is None:
