@@ -21,7 +21,6 @@ from phasecast.results import open_result
 from phasecast.services.end_of_scan import picture_path
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.processes import POLL_S, Child, is_connected, is_free, spawn, wait_for
-from phasecast.services.report_place import report_path
 from phasecast.services.truth import compare_with_truth, mean_oxide_f1
 
 
