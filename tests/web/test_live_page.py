@@ -75,10 +75,11 @@ def test_map_fills_while_a_scan_runs(night):
     on_the_way = {count for count in done if 0 < count < POINTS}
     assert len(on_the_way) >= 5
     assert done[-1] == POINTS
-    # every picture with more points than the one before has other pixels
-    grown = [after for before, after in zip(night.history, night.history[1:], strict=False)
-             if after["points_done"] > before["points_done"]]  # fmt: skip
-    assert all(entry["repainted"] for entry in grown)
+    # a picture with more points has other pixels than the one before, unless it came while that was being looked at
+    for before, after in zip(night.history, night.history[1:], strict=False):
+        if after["points_done"] > before["points_done"] and after["known_ms"] > before["shown_ms"]:
+            assert after["repainted"], (before, after)
+    assert sum(entry["repainted"] for entry in night.history) >= 5
 
 
 def test_threshold_moves_the_composite(night, tab):
@@ -86,12 +87,14 @@ def test_threshold_moves_the_composite(night, tab):
     at_half = tab.settle()
     handle = tab.page.locator(".pc-threshold .noUi-handle").first
     handle.focus()
+    # as fast as keys repeat: no step may be lost
     for _ in range(6):
         handle.press("ArrowRight")
-    higher = tab.wait_repaint(at_half)
-    assert higher != at_half
+    tab.page.locator(".pc-threshold .bk-slider-value").get_by_text("0.80").wait_for()
+    tab.wait(f"phasecastProbe.pixels('map') !== {at_half}")
     for _ in range(6):
         handle.press("ArrowLeft")
+    tab.page.locator(".pc-threshold .bk-slider-value").get_by_text("0.50").wait_for()
     tab.wait(f"phasecastProbe.pixels('map') === {at_half}")
 
 
@@ -207,7 +210,7 @@ REASONS = {
     "half": "cut short",
     "locked": "open for write",
     "missing": "No such file",
-    "hollow": "not readable as HDF5",
+    "hollow": "empty",
 }
 
 
