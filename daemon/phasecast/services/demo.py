@@ -145,7 +145,11 @@ def _conclude(console: Console, directory: DataDirectory, truth: Path) -> int:
     console.print(table)
     console.print(f"mean F1 of the oxides: {mean_oxide_f1(agreements):.3f}")
     console.print("ledger: " + ", ".join(f"{count} {state}" for state, count in sums.items() if count))
-    made = {"result": result_path, "map": picture_path(result_path), "report": report_path(result_path)}
+    made = {
+        "result": result_path,
+        "map": picture_path(result_path),
+        "report": directory.reports / f"{result_path.stem}.html",
+    }
     for label, path in made.items():
         console.print(f"{label}: {path}", soft_wrap=True)
     complete = done == points and not doubtful
