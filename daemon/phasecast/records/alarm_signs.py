@@ -14,7 +14,6 @@ from phasecast.results import layout
 from phasecast.results.follow import ResultFollower
 from phasecast.results.quality import KnownLine, known_line, line_positions, rows_of, shows_line
 
-UNSURE = (0.2, 0.8)
 RECENT_POINTS = 50
 """Newest points that saturation is counted in."""
 _I0_POINTS = 10
@@ -184,7 +183,7 @@ def _run_at_end(confidence: NDArray[np.float32]) -> int:
     """Unsure points in succession at the end, shape of confidence (n, classes)."""
     if confidence.size == 0:
         return 0
-    low, high = UNSURE
+    low, high = layout.UNSURE
     unsure = ((confidence >= low) & (confidence <= high)).any(axis=1)
     sure = np.flatnonzero(~unsure)
     return int(unsure.size - 1 - sure[-1]) if sure.size else int(unsure.size)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import phasecast
 from phasecast.report.data_quality import quality_of
 from phasecast.report.describe import geometry_of, replay_of, sample_of, scan_of, settings_of, timing_of
-from phasecast.report.material import UNSURE, Chosen, Material
+from phasecast.report.material import Chosen, Material
 from phasecast.report.methods import methods_paragraphs
 from phasecast.report.model import (
     ClassFact,
@@ -25,7 +25,7 @@ from phasecast.report.model import (
 )
 from phasecast.results.explain import lines_of, unexplained_peaks
 from phasecast.results.fractions import Fraction, area_fraction
-from phasecast.results.layout import THRESHOLD
+from phasecast.results.layout import THRESHOLD, UNSURE
 from phasecast.results.reader import Result
 
 THRESHOLDS = (0.3, 0.5, 0.7)

@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.results.grid import Floats
-from phasecast.results.layout import INTENSITY_COLUMN, SIGMA_COLUMN, THRESHOLD
+from phasecast.results.layout import INTENSITY_COLUMN, SIGMA_COLUMN, THRESHOLD, UNSURE
 from phasecast.results.partition import Surface, propose_parts, propose_surface
 from phasecast.results.quality import Drift, LineDrift, intensity_drift, line_drift, rows_of
 from phasecast.results.reader import Result
 from phasecast.results.scene import Scene, scene_of
 
 LEAST_SURE = 6
-UNSURE = (0.2, 0.8)
 _BLOCK = 4096
 _CANDIDATES = 500
 _APART = 3.5

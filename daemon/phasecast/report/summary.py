@@ -12,16 +12,13 @@ from phasecast.core.ledger import PointState
 from phasecast.results import layout
 from phasecast.results.reader import Result
 
-UNSURE = (0.2, 0.8)
-"""Confidences within which a class is neither seen nor excluded."""
-
 
 def summarise(result: Result) -> dict[str, Any]:
     """Return the summary of a result.
 
     Keys: ``result``, ``raw_uid``, ``scan_id``, ``points``, ``ledger`` (points in each state; they add up to
     ``points``), ``complete`` (every point done), ``flags``, ``defects`` (reason to number), ``classes``
-    (points at or above the threshold, mean confidence), ``unsure_points`` (any class within `UNSURE`),
+    (points at or above the threshold, mean confidence), ``unsure_points`` (any class within `layout.UNSURE`),
     ``start_time``, ``end_time``, ``duration_s``, ``points_per_s``, ``device``, ``model``, ``counters`` of the
     stop document, ``software``.
 
@@ -59,7 +56,9 @@ def summarise(result: Result) -> dict[str, Any]:
             }
             for k, phase in enumerate(header.classes)
         },
-        "unsure_points": int(np.count_nonzero(((confidence > UNSURE[0]) & (confidence < UNSURE[1])).any(axis=1))),
+        "unsure_points": int(
+            np.count_nonzero(((confidence > layout.UNSURE[0]) & (confidence < layout.UNSURE[1])).any(axis=1))
+        ),
         "start_time": start,
         "end_time": result.end_time or None,
         "duration_s": duration_s,

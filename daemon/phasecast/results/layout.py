@@ -58,6 +58,9 @@ STATE_MAP = "ledger_state"
 THRESHOLD = 0.5
 THRESHOLD_NOTE = "0.5 = an analyst would see a line at this exposure, not an amount"
 
+UNSURE = (0.2, 0.8)
+"""Confidences between which a class is neither seen nor excluded."""
+
 COUNTERS_BYTES = 1 << 16
 
 COMMIT_DTYPE = np.dtype(

@@ -7,14 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from phasecast.core.result import ResultHeader
 from phasecast.results.grid import Floats
-from phasecast.results.layout import THRESHOLD
+from phasecast.results.layout import THRESHOLD, UNSURE
 from phasecast.results.reader import Result
 
 _APART_DEG = 1.0
 _STRONG, _FAINT = 30.0, 3.0
 """Relative intensities: of a line worth following, and below which a neighbour does not matter."""
-_ABSENT = 0.2
-"""Confidence below which a class is excluded, as everywhere."""
 WINDOW_DEG = 0.6
 """Half width of the window in which a line is looked for; it holds the line and some background on both sides."""
 _EDGE = 0.25
@@ -179,7 +177,7 @@ def shows_line(
             abs(other - line.tth_deg) < _APART_DEG and height > _FAINT for other, height in phase.reference_lines
         )
         if index != line.class_index and near:
-            held &= values[:, index] < _ABSENT
+            held &= values[:, index] < UNSURE[0]
     return np.asarray(held)
 
 

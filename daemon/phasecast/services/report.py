@@ -21,9 +21,9 @@ from phasecast.records.surfaces import read_surface
 from phasecast.report.build import build_report
 from phasecast.report.figure_files import write_data, write_figures
 from phasecast.report.html import render_html
-from phasecast.report.material import UNSURE, Chosen, GivenSurface, gather
+from phasecast.report.material import Chosen, GivenSurface, gather
 from phasecast.results import open_result
-from phasecast.results.layout import TOTAL_COLUMN
+from phasecast.results.layout import TOTAL_COLUMN, UNSURE
 from phasecast.results.partition import STEEL, UNKNOWN
 from phasecast.results.reader import Result
 from phasecast.services.report_place import data_directory_of, forget_failure, report_path, write_whole

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.result import PhaseClass
+from phasecast.results import layout
 from phasecast.results.composite import CROSSED, MISSING_COLOURS
 from phasecast.results.follow import ResultFollower
 from phasecast.web.colours import (
@@ -26,7 +27,7 @@ from phasecast.web.colours import (
 )
 
 COMPOSITE, UNSURE, LEDGER, TOTAL = "composite", "unsure", "ledger", "total"
-UNSURE_LIMITS = (0.2, 0.8)
+UNSURE_LIMITS = layout.UNSURE
 
 _INK = pixel("#000000")
 _PAPER = pixel(PAPER_HEX)
