@@ -62,7 +62,7 @@ def composite_figure(
     axes = figure.add_subplot()
     if not scene.classes:
         values = np.full(scene.x_um.size, np.nan) if total is None else total
-        image = _paint(axes, scene, values, "gray", None)
+        image = paint_values(axes, scene, values, "gray", None)
         bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
         bar.set_label(say("report.total_intensity"), fontsize=size)
         bar.ax.tick_params(labelsize=size)
@@ -104,7 +104,7 @@ def confidence_figure(scene: Scene, say: Words, *, width_mm: float) -> Figure:
         if k >= count:
             axes.set_axis_off()
             continue
-        image = _paint(axes, scene, scene.confidence[:, k].astype(np.float64), "viridis", (0.0, 1.0))
+        image = paint_values(axes, scene, scene.confidence[:, k].astype(np.float64), "viridis", (0.0, 1.0))
         _dress(axes, scene, say, size, few=True)
         axes.set_xlabel(scene_label(scene, say, "x") if k + columns >= count else "", fontsize=size)
         axes.set_ylabel(scene_label(scene, say, "y") if k % columns == 0 else "", fontsize=size)
@@ -161,7 +161,7 @@ def _dress(axes: Axes, scene: Scene, say: Words, size: float, *, few: bool = Fal
     placed = scene.placement.inside if scene.placement is not None else np.isfinite(scene.x_um + scene.y_um)
     doubtful = scene.doubtful & placed
     if doubtful.any():
-        squares = list(_squares(scene, doubtful))
+        squares = list(squares_of(scene, doubtful))
         # Black on white: either alone vanishes on some colour of a confidence map.
         for colour, width in (("#FFFFFF", 2.0), ("#000000", 0.7)):
             axes.add_collection(
@@ -201,8 +201,25 @@ def _round_length(length: float) -> float:
     return max((step * power for step in (1, 2, 5) if step * power <= length), default=power)
 
 
-def _paint(axes: Axes, scene: Scene, values: Floats, colour_map: str, limits: tuple[float, float] | None) -> Any:
-    axes.set_facecolor(_NO_VALUE)
+def paint_values(
+    axes: Axes,
+    scene: Scene,
+    values: Floats,
+    colour_map: str,
+    limits: tuple[float, float] | None,
+    *,
+    ground: str = _NO_VALUE,
+) -> Any:
+    """Draw one value a point, (n,), and return what a colour bar needs.
+
+    Parameters
+    ----------
+    limits
+        Values of the end colours; those of the data if None.
+    ground
+        Colour where no point is done.
+    """
+    axes.set_facecolor(ground)
     low, high = limits if limits else (None, None)
     if scene.placement is not None:
         picture = scene.placement.paint(values, select=scene.done, fill=np.nan)
@@ -211,7 +228,7 @@ def _paint(axes: Axes, scene: Scene, values: Floats, colour_map: str, limits: tu
             interpolation="nearest", aspect="equal",
         )  # fmt: skip
     shown = scene.done & np.isfinite(scene.x_um) & np.isfinite(scene.y_um)
-    squares = PatchCollection(list(_squares(scene, shown)), cmap=colour_map, rasterized=True)
+    squares = PatchCollection(list(squares_of(scene, shown)), cmap=colour_map, rasterized=True)
     squares.set_array(values[shown])
     squares.set_clim(low, high)
     axes.add_collection(squares)
@@ -234,7 +251,7 @@ def _scatter_composite(axes: Axes, scene: Scene) -> None:
             patches.append(Rectangle(corner, scene.width_um, scene.height_um))
             faces.append("#FFFFFF")
     axes.add_collection(PatchCollection(patches, facecolors=faces, linewidths=0, rasterized=True))
-    frames = PatchCollection(list(_squares(scene, np.isin(np.arange(scene.state.size), shown))), rasterized=True)
+    frames = PatchCollection(list(squares_of(scene, np.isin(np.arange(scene.state.size), shown))), rasterized=True)
     frames.set(facecolor="none", edgecolor=UNSURE_COLOUR, linewidth=0.4)
     axes.add_collection(frames)
     _mark_missing(axes, scene)
@@ -250,7 +267,8 @@ def _mark_missing(axes: Axes, scene: Scene) -> None:
             )
 
 
-def _squares(scene: Scene, chosen: NDArray[np.bool_]) -> Iterator[Rectangle]:
+def squares_of(scene: Scene, chosen: NDArray[np.bool_]) -> Iterator[Rectangle]:
+    """Yield the square of each chosen point."""
     for point in np.flatnonzero(chosen):
         x, y = scene.x_um[point], scene.y_um[point]
         if scene.placement is not None:

@@ -12,14 +12,12 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from numpy.typing import NDArray
 
 from phasecast.core.words import Language, Words, words
 from phasecast.report.fonts import figure_style, writable
-from phasecast.report.map_figures import scene_label
+from phasecast.report.map_figures import paint_values, scene_label, squares_of
 from phasecast.report.names import label_of
 from phasecast.results.composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR, composite
-from phasecast.results.grid import Floats
 from phasecast.results.layout import THRESHOLD, TOTAL_COLUMN
 from phasecast.results.reader import Result
 from phasecast.results.scene import Scene, scene_of
@@ -79,7 +77,7 @@ def _draw_composite(figure: SubFigure, scene: Scene, result: Result, say: Words)
     if not scene.classes:
         column = result.column(TOTAL_COLUMN if _has_column(result, TOTAL_COLUMN) else "intensity").values
         values = column if column.ndim == 1 else np.nansum(column, axis=1)
-        image = _paint_values(axes, scene, values.astype(np.float64), "gray", None)
+        image = paint_values(axes, scene, values.astype(np.float64), "gray", None, ground=_NO_VALUE)
         figure.colorbar(image, ax=axes, label=say("report.total_intensity"), shrink=0.8)
         title = say("page.total_layer")
     elif scene.placement is not None:
@@ -135,7 +133,9 @@ def _draw_confidences(figure: SubFigure, scene: Scene, result: Result, say: Word
         if k >= len(scene.classes):
             axes.set_axis_off()
             continue
-        image = _paint_values(axes, scene, scene.confidence[:, k].astype(np.float64), "viridis", (0.0, 1.0))
+        image = paint_values(
+            axes, scene, scene.confidence[:, k].astype(np.float64), "viridis", (0.0, 1.0), ground=_NO_VALUE
+        )
         _dress(axes, scene, say, small=True)
         if k % columns:
             axes.set_ylabel("")
@@ -147,23 +147,6 @@ def _draw_confidences(figure: SubFigure, scene: Scene, result: Result, say: Word
     if model is not None:
         note = say("map_png.confidence", calibrated=_calibrated(model.calibrated_on, say))
     figure.colorbar(image, ax=panels, label=note, shrink=0.7, pad=0.02)
-
-
-def _paint_values(axes: Axes, scene: Scene, values: Floats, colour_map: str, limits: tuple[float, float] | None) -> Any:
-    axes.set_facecolor(_NO_VALUE)
-    low, high = limits if limits else (None, None)
-    if scene.placement is not None:
-        picture = scene.placement.paint(values, select=scene.done, fill=np.nan)
-        return axes.imshow(
-            np.ma.masked_invalid(picture), origin="lower", extent=scene.extent, cmap=colour_map, vmin=low, vmax=high,
-            interpolation="nearest", aspect="equal",
-        )  # fmt: skip
-    shown = scene.done & np.isfinite(scene.x_um) & np.isfinite(scene.y_um)
-    squares = PatchCollection(list(squares_of(scene, shown)), cmap=colour_map)
-    squares.set_array(values[shown])
-    squares.set_clim(low, high)
-    axes.add_collection(squares)
-    return squares
 
 
 def _dress(axes: Axes, scene: Scene, say: Words, *, small: bool = False) -> None:
@@ -245,13 +228,3 @@ def _calibrated(on: str, say: Words) -> str:
 
 def _has_column(result: Result, name: str) -> bool:
     return any(column.name == name for column in result.header.columns)
-
-
-def squares_of(scene: Scene, chosen: NDArray[np.bool_]) -> Iterator[Rectangle]:
-    """Yield the square of each chosen point."""
-    for point in np.flatnonzero(chosen):
-        x, y = scene.x_um[point], scene.y_um[point]
-        if scene.placement is not None:
-            x = scene.placement.x_um[scene.placement.columns[point]]
-            y = scene.placement.y_um[scene.placement.rows[point]]
-        yield Rectangle((x - scene.width_um / 2, y - scene.height_um / 2), scene.width_um, scene.height_um)
