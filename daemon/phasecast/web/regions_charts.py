@@ -1,4 +1,4 @@
-"""Two charts of the regions tab: the mean pattern of a region, and class fractions against distance."""
+"""The chart of the regions tab: class fractions against distance from the surface of the steel."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,61 +9,8 @@ from bokeh.plotting import figure
 
 from phasecast.core.result import PhaseClass
 from phasecast.core.words import Words
-from phasecast.web.chosen import Shown
 from phasecast.web.regions_measure import DistanceProfile
 from phasecast.web.theme import Theme
-
-_STICK_SHARE = 0.45
-
-
-class MeanPatternChart:
-    """Mean pattern of a region with its sigma band and the sticks of the leading classes.
-
-    Parameters
-    ----------
-    words, theme
-        Of the session.
-    """
-
-    def __init__(self, words: Words, theme: Theme) -> None:
-        self._words = words
-        plot = self.plot = figure(
-            name="region-pattern", css_classes=["pc-region-pattern"], height=210, sizing_mode="stretch_width",
-            tools="xwheel_zoom,xpan,box_zoom,reset,save", active_scroll="xwheel_zoom", toolbar_location="right",
-            x_axis_label=words("common.tth_deg"), y_axis_label=words("common.intensity"),
-        )  # fmt: skip
-        plot.toolbar.logo = None
-        theme.dress(plot)
-        self._curve = ColumnDataSource(name="region-pattern-source", data={"x": [], "y": [], "low": [], "high": []})
-        self._sticks = ColumnDataSource(data={"x": [], "y0": [], "y1": [], "colour": [], "name": []})
-        plot.varea("x", "low", "high", source=self._curve, fill_color=theme.faint, fill_alpha=0.35)
-        plot.line("x", "y", source=self._curve, line_color=theme.ink, line_width=1.2)
-        plot.segment("x", "y0", "x", "y1", source=self._sticks, line_color="colour", line_width=3, legend_field="name")
-        _dress_legend(plot.legend, theme)
-
-    def show(self, shown: Shown | None) -> None:
-        """Show a pattern, or none."""
-        known = shown is not None and bool(np.isfinite(shown.intensity).any())
-        if shown is None or not known:
-            self._curve.data = {"x": [], "y": [], "low": [], "high": []}
-            self._sticks.data = {"x": [], "y0": [], "y1": [], "colour": [], "name": []}
-            return
-        y, sigma = shown.intensity, np.nan_to_num(shown.sigma)
-        self._curve.data = {"x": shown.tth_deg, "y": y, "low": y - sigma, "high": y + sigma}
-        top, low = float(np.nanmax(y)), float(np.nanmin(y))
-        lines = [
-            (tth, low + _STICK_SHARE * (top - low) * min(strength, 100.0) / 100, phase)
-            for phase in shown.leading
-            for tth, strength in phase.reference_lines
-            if shown.tth_deg[0] <= tth <= shown.tth_deg[-1]
-        ]
-        self._sticks.data = {
-            "x": [tth for tth, _, _ in lines],
-            "y0": [low] * len(lines),
-            "y1": [height for _, height, _ in lines],
-            "colour": [phase.colour for _, _, phase in lines],
-            "name": [self._words.name_of(phase.name_en, phase.name_ja) for _, _, phase in lines],
-        }
 
 
 class DistanceChart:

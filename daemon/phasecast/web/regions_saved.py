@@ -3,6 +3,7 @@
 import html
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from phasecast.web.asking import Asking
 from phasecast.web.chosen import show_points
 from phasecast.web.hub import Hub
 from phasecast.web.live_scan import LiveScan
-from phasecast.web.regions_charts import MeanPatternChart
+from phasecast.web.pattern_plot import PatternPlot
 from phasecast.web.regions_files import file_stem, mask_npy, mask_tiff, points_csv
 from phasecast.web.regions_measure import Ground, Mask, applies_to, mask_of
 from phasecast.web.regions_overlay import Area
@@ -93,7 +94,7 @@ class SavedRegions:
             )
             for suffix in _FILES
         }  # fmt: skip
-        self._pattern = MeanPatternChart(words, session.theme)
+        self._pattern = PatternPlot(words, session.theme, name="region-pattern", height=210)
         self._pattern.plot.visible = False
         self._about = self._html("pc-region-about")
         self.table = self._html("pc-region-table")
@@ -197,12 +198,12 @@ class SavedRegions:
         rows = np.flatnonzero(chosen)
         self._pattern.plot.visible = bool(rows.size)
         if region is None or not rows.size:
-            self._pattern.show(None)
+            self._pattern.clear()
             line = self._words("regions.holds_nothing") if region is not None else ""
             self._about.object = f"<p class='hint'>{html.escape(line)}</p>"
             return
         shown = show_points(scan, rows, threshold)
-        self._pattern.show(shown)
+        self._pattern.show(replace(shown, unexplained=()))
         line = self._words("page.mean_of", points=rows.size, averaged=shown.averaged)
         self._about.object = f"<b>{html.escape(region.name)}</b> · {html.escape(line)}"
         for suffix, widget in self._files.items():
