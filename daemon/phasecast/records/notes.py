@@ -22,17 +22,6 @@ def read_notes(result: Path) -> list[Entry]:
     return read_journal(notes_path(result))
 
 
-def add_note(result: Path, note: Entry) -> None:
-    """Add a note; one that bears the id of a request already noted is not written twice.
-
-    Raises
-    ------
-    RecordsError
-        If it cannot be written.
-    """
-    add_notes([result], note)
-
-
 def add_notes(results: Sequence[Path], note: Entry) -> None:
     """Add the same note to several results of one scan."""
     for result in results:
