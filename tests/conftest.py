@@ -1,9 +1,14 @@
 """Fixtures shared by every test."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from phasecast.services.chromium import open_chromium
+from support.browser import chromium_or_skip
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -15,3 +20,11 @@ def measured_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no measured data at {folder}; set PHASECAST_TEST_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, without a window; one for all tests, because Playwright runs once a thread."""
+    chromium_or_skip()
+    with open_chromium() as chromium:
+        yield chromium

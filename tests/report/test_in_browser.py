@@ -1,24 +1,14 @@
 """The report in a real browser, from a file: nothing is asked of anyone, nothing is cut off, Japanese is readable."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from phasecast.core.words import Language
-from phasecast.services.chromium import open_chromium
 from phasecast.services.report import write_report
 from phasecast.sinks.nexus import NexusSink
-from support.browser import chromium_or_skip
 from support.documents import raster_scan
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium_or_skip()
-    with open_chromium() as chromium:
-        yield chromium
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -5,16 +5,7 @@ from typing import Any
 
 import pytest
 
-from phasecast.services.chromium import open_chromium
-from support.browser import WINDOW, Tab, chromium_or_skip
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium, without a window."""
-    chromium_or_skip()
-    with open_chromium() as chromium:
-        yield chromium
+from support.browser import WINDOW, Tab
 
 
 @pytest.fixture
