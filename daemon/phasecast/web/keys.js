@@ -55,6 +55,7 @@ export function render({ model }) {
       if (answer.ok && !(await answer.json()).alive) { window.location.reload(); }
     } catch (_) { /* not back yet */ }
   }, 1500);
+  model.ready = true;
   model.on("remove", () => { document.removeEventListener("keydown", on_key); clearInterval(watch); });
   return note;
 }

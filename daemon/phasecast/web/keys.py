@@ -17,6 +17,7 @@ class Keys(JSComponent):
     """Sends arrow keys; shows a line when no beat comes, and reloads the page when its session is gone for good."""
 
     beat = param.Integer(default=0, doc="Counts the ticks of the session.")
+    ready = param.Boolean(default=False, doc="Whether the browser has drawn the page.")
     who = param.String(default="", doc="Name of the person, kept by the browser.")
     alarms = param.String(default="", doc="Ids of the alarms that nobody has seen; a new one makes a sound.")
     muted = param.Boolean(default=False, doc="Whether alarms make no sound here.")

@@ -2,6 +2,7 @@
 
 import html
 import logging
+import time
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,8 @@ from phasecast.web.theme import PARTS, WIDGETS
 logger = logging.getLogger(__name__)
 
 TICK_MS = 400
+_PATIENCE_S = 5.0
+"""After this long a session is served in any case: not everything that looks on is a browser."""
 
 
 class Page:
@@ -55,6 +58,7 @@ class Page:
         self._scan: LiveScan | None = None
         self._problem = ""
         self._faults = 0
+        self._opened_s = time.monotonic()
         self.map = MapView(self._words, session.theme)
         self.multiples = SmallMultiples(
             self._words, session.theme, (self.map.x_range, self.map.y_range), self._tap_multiple
@@ -93,7 +97,8 @@ class Page:
         self._tabs = pn.Tabs(
             (words("page.tab_map"), pn.Row(left, right, sizing_mode="stretch_width")),
             *((words(tab.title_key), tab.panel) for tab in self._others),
-            dynamic=True,
+            # Nothing is taken away and built again at a switch; what nobody has looked at is empty (LazyTab).
+            dynamic=False,
             stylesheets=[WIDGETS],
             sizing_mode="stretch_width",
         )
@@ -158,14 +163,23 @@ class Page:
     # what happens
 
     def tick(self) -> None:
+        """Bring the page up to date once the browser has drawn it."""
+        if self._is_built():
+            self.keys.beat += 1
+            self.update()
+
+    def update(self) -> None:
         """Bring the page up to date; what cannot be read is said, never raised."""
-        self.keys.beat += 1
         try:
             self._offer_scans()
             self.banner.show()
         except Exception:
             self._note_fault()
         self.refresh()
+
+    def _is_built(self) -> bool:
+        """Whether the browser has drawn the page: changes that come while it builds its widgets make them fail."""
+        return self.keys.ready or time.monotonic() - self._opened_s > _PATIENCE_S
 
     def refresh(self) -> None:
         """Show the view as it is now; a fault of the program is logged and said, and the page goes on."""
@@ -192,7 +206,7 @@ class Page:
         self._scan = scan
         self.now.show(scan, name, self._problem)
         self.close.show(scan, name)
-        if self._threshold.value != self._view.threshold:
+        if abs(self._threshold.value - self._view.threshold) > 1e-6:
             self._threshold.value = self._view.threshold
         if scan is None:
             self.point.clear()

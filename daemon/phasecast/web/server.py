@@ -149,7 +149,7 @@ class PageServer:
         page = Page(self._hub, session)
         page.keys.session = str(pn.state.curdoc.session_context.id)
         layout = page.build()
-        page.tick()
+        page.update()
         session.keep_in_address()
         pn.state.add_periodic_callback(page.tick, period=TICK_MS)
         return layout

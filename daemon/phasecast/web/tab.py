@@ -1,11 +1,15 @@
 """What every tab beside the map is to the page, and how it waits until somebody looks."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import panel as pn
 
 from phasecast.web.live_scan import LiveScan
+
+_BUILDING_S = 0.8
+"""Time a browser is given to build a tab before anything on it changes."""
 
 
 class Tab(Protocol):
@@ -39,11 +43,16 @@ class LazyTab:
         self.title_key = title_key
         self._make = make
         self._tab: Tab | None = None
+        self._sent_s = 0.0
         self.panel = pn.Column(sizing_mode="stretch_width")
 
     def show(self, scan: LiveScan | None) -> None:
         """Build the tab if need be, and bring it up to date."""
         if self._tab is None:
+            # Shown before it is sent: a browser that is told of a change while it still builds the widget fails.
             self._tab = self._make()
+            self._tab.show(scan)
             self.panel.append(self._tab.panel)
-        self._tab.show(scan)
+            self._sent_s = time.monotonic()
+        elif time.monotonic() - self._sent_s > _BUILDING_S:
+            self._tab.show(scan)
