@@ -42,11 +42,14 @@ class StepReport:
         Frames reduced.
     scored
         Points that got a result.
+    backlog
+        Whether it took as many records as a turn may, so that more are likely to wait.
     """
 
     records: int
     frames: int
     scored: int
+    backlog: bool
 
 
 class Runner:
@@ -131,7 +134,12 @@ class Runner:
         self.counters["records"] += len(records)
         self.counters["frames"] += len(outcomes)
         self.counters["scored"] += len(scored)
-        return StepReport(records=len(records), frames=len(outcomes), scored=len(scored))
+        return StepReport(
+            records=len(records),
+            frames=len(outcomes),
+            scored=len(scored),
+            backlog=len(records) == self._max_records,
+        )
 
     def drain(self) -> None:
         """Work off all that is there, then close every scan."""

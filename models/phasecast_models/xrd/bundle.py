@@ -28,8 +28,15 @@ from phasecast_models.xrd.structures import load_structures, powder_lines
 
 SCHEMA_VERSION = 1
 FEATURES = "shape-significance-lines-v2"
-BLOCK = 64
-"""Patterns per inference block: every block is padded to it, so results do not depend on batch size."""
+BLOCK = 8
+"""Patterns per inference block: every block is padded to it, so results do not depend on batch size.
+
+A stream brings one or a few patterns at a time and pays for the whole block: with 64 one pattern cost 5 ms, with
+8 it costs 1.2 ms, while a pattern of a whole map costs 0.14 ms instead of 0.09.
+"""
+
+_ROWS_AT_ONCE = 1024
+"""Patterns whose features are held at once."""
 
 FEWEST_COUNTS = 100.0
 """Effective counts of a whole pattern below which it is taken for an empty one.
@@ -106,17 +113,22 @@ class Bundle:
             return np.empty((0, len(self.classes)), np.float32)
         lit = measured.counts.sum(axis=1, keepdims=True) >= FEWEST_COUNTS
         measured = Measurement(intensity=measured.intensity * lit, counts=measured.counts * lit)
-        inputs = [
-            features(
-                Measurement(
-                    intensity=_padded(measured.intensity[start : start + self.block], self.block),
-                    counts=_padded(measured.counts[start : start + self.block], self.block),
-                ),
-                self.axis,
-            )
-            for start in range(0, count, self.block)
-        ]
-        logits = network_logits(self.network, np.concatenate(inputs), self.block)[:count]
+        logits = np.concatenate(
+            [
+                network_logits(
+                    self.network,
+                    features(
+                        Measurement(
+                            intensity=measured.intensity[start : start + _ROWS_AT_ONCE],
+                            counts=measured.counts[start : start + _ROWS_AT_ONCE],
+                        ),
+                        self.axis,
+                    ),
+                    self.block,
+                )
+                for start in range(0, count, _ROWS_AT_ONCE)
+            ]
+        )
         return self.calibration.confidences(logits)
 
 
