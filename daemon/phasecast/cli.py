@@ -300,6 +300,9 @@ def simulate_xrd(
     step_um: Annotated[float, typer.Option(help="Step of the map in um.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Seed of sample, frames and beam.")] = 0,
     rate: Annotated[float, typer.Option(help="Points per second within a row; 0 is as fast as it goes.")] = 20.0,
+    exposure_s: Annotated[
+        float | None, typer.Option("--exposure", help="Exposure in s; 0.3 of the point period if not given.")
+    ] = None,
     exposure_counts: Annotated[float, typer.Option(help="Mean counts a frame.")] = 2e5,
     documents_port: Annotated[int, typer.Option(help="Port at which documents are offered; 0: any.")] = 5578,
     counter: Annotated[bool, typer.Option(help="Whether events carry the detector's image number.")] = True,
@@ -327,6 +330,7 @@ def simulate_xrd(
             step_um=step_um,
             seed=seed,
             rate_hz=rate or None,
+            exposure_s=exposure_s,
             exposure_counts=exposure_counts,
             documents_in_port=5577 if documents_port else 0,
             documents_out_port=documents_port,

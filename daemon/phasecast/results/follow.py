@@ -155,10 +155,12 @@ class ResultFollower:
             self.time_s[block] = ledger.pop("time_s")
             for name, values in ledger.items():
                 self.scalars[name][block] = values
-            if self._classes:
-                self.confidence[block] = self.result.confidences[block].values
+            # Not through xarray: several times a second its coordinates cost more than the rows.
+            confidence = self.result.confidence_column
+            if self._classes and confidence is not None:
+                self.confidence[block] = self.result.column_block(confidence, first, end)
             if self._has_total:
-                total = self.result.column(layout.TOTAL_COLUMN)[block].values.astype(np.float64)
+                total = self.result.column_block(layout.TOTAL_COLUMN, first, end).astype(np.float64)
                 self.total[block] = np.where(state == PointState.DONE, total, np.nan)
 
 

@@ -34,6 +34,10 @@ class CommittedRows(BackendArray):
         )
         return values
 
+    def block(self, first: int, end: int) -> NDArray[Any]:
+        """Read rows `first` to before `end`."""
+        return self._read((slice(first, end),))
+
     def _read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
         rows = key[0]
         if isinstance(rows, slice):

@@ -208,12 +208,17 @@ class Result:
     @property
     def confidences(self) -> xr.DataArray:
         """Confidence of each class, (point, class_id), read when used; no classes if nothing was classified."""
-        for column in self.header.columns:
-            if column.axis == layout.CLASS_AXIS:
-                return self.column(column.name)
+        name = self.confidence_column
+        if name is not None:
+            return self.column(name)
         return xr.DataArray(
             np.full((self.points, 0), np.nan, dtype=np.float32), dims=("point", "class_id"), name="confidence"
         )
+
+    @property
+    def confidence_column(self) -> str | None:
+        """Name of the column of confidences; None if nothing was classified."""
+        return next((column.name for column in self.header.columns if column.axis == layout.CLASS_AXIS), None)
 
     def column(self, name: str) -> xr.DataArray:
         """Return any result column by the name it has in the header, read when used.
@@ -223,15 +228,10 @@ class Result:
         ResultFileError
             If the result has no such column.
         """
-        column = next((column for column in self.header.columns if column.name == name), None)
-        if column is None:
-            names = sorted(column.name for column in self.header.columns)
-            raise ResultFileError(
-                f"no column {name!r}", where=str(self.path), remedy=f"this result has {', '.join(names)}"
-            )
-        dataset = self._dataset(layout.column_dataset(column.name, column.axis))
-        rows = min(self.points, dataset.shape[0])
-        data = lazy_array(CommittedRows(dataset, self._done[:rows]), self._dimensions(column))
+        column = self._spec(name)
+        committed = self._committed(column)
+        rows = committed.shape[0]
+        data = lazy_array(committed, self._dimensions(column))
         array = xr.DataArray(data, name=name, attrs={"units": column.unit, "description": column.description})
         array = array.assign_coords(point=np.arange(rows))
         if column.axis == layout.PATTERN_AXIS:
@@ -239,6 +239,16 @@ class Result:
         elif column.axis == layout.CLASS_AXIS:
             array = array.assign_coords(class_id=[phase.id for phase in self.header.classes])
         return array
+
+    def column_block(self, name: str, first: int, end: int) -> NDArray[Any]:
+        """Return rows `first` to before `end` of a result column, bare: for those who follow a growing file.
+
+        Raises
+        ------
+        ResultFileError
+            If the result has no such column.
+        """
+        return self._committed(self._spec(name)).block(first, end)
 
     @property
     def placement(self) -> Placement | None:
@@ -332,6 +342,19 @@ class Result:
     def end_time(self) -> str:
         """ISO 8601 time of the end; empty while the scan runs."""
         return str(self._fresh(layout.END_TIME)[0].decode())
+
+    def _spec(self, name: str) -> ColumnSpec:
+        column = next((column for column in self.header.columns if column.name == name), None)
+        if column is None:
+            names = sorted(column.name for column in self.header.columns)
+            raise ResultFileError(
+                f"no column {name!r}", where=str(self.path), remedy=f"this result has {', '.join(names)}"
+            )
+        return column
+
+    def _committed(self, column: ColumnSpec) -> CommittedRows:
+        dataset = self._dataset(layout.column_dataset(column.name, column.axis))
+        return CommittedRows(dataset, self._done[: min(self.points, dataset.shape[0])])
 
     def _dataset(self, path: str) -> h5py.Dataset:
         dataset = self._file[path]

@@ -17,6 +17,9 @@ from phasecast.services.process_usage import memory_mb, seconds_of_cpu
 from phasecast.services.processes import POLL_S, Child, available_cores, is_connected, spawn, wait_for
 
 _ROW_POINTS = 1000
+_EXPOSURE_S = 0.001
+"""Short, so that the simulated beamline has time left at 100 points per second: with 3 ms it fell to 86 as soon as
+anybody else used the other half of its processor, and the stream that was to be measured was no longer there."""
 _TAKEN = ("done", "rejected", "superseded")
 
 
@@ -152,6 +155,7 @@ def watched_scan(directory: DataDirectory, *, shape: tuple[int, int], rate_hz: f
     with ExitStack() as stack:
         command = ["simulate", "xrd", "-o", "simplon://127.0.0.1:0", "--documents-port", "0", "--json"]
         command += ["--shape", f"{shape[0]}x{shape[1]}", "--rate", str(rate_hz)]
+        command += ["--exposure", str(_EXPOSURE_S)]
         command += ["--announce", str(announce), "--start-when", str(root / "start")]
         beamline = spawn(
             stack, "simulated beamline", command, root / "beamline.log",

@@ -165,8 +165,10 @@ class Page:
     def tick(self) -> None:
         """Bring the page up to date once the browser has drawn it."""
         if self._is_built():
-            self.keys.beat += 1
-            self.update()
+            # One message for all that changed: each costs server and browser more than what it says.
+            with pn.io.unlocked():
+                self.keys.beat += 1
+                self.update()
 
     def update(self) -> None:
         """Bring the page up to date; what cannot be read is said, never raised."""
@@ -222,7 +224,8 @@ class Page:
             return
         key = self._key_of_layer(scan)
         self.map.show(scan, key)
-        self.multiples.show(scan)
+        if not changed:  # the map first: the small maps of all sessions take longest to build
+            self.multiples.show(scan)
         self.exports.show(scan)
         legend = legend_html(scan, key, self._words)
         if legend != self._legend.object:
