@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from phasecast.core.errors import PhasecastError
-from phasecast.services.chromium import BrowserJournal, be_nice, open_chromium, probe_script
+from phasecast.services.chromium import BrowserJournal, open_chromium, probe_script
+from phasecast.services.priority import be_nice, lower_sessions_below
 
-NICE = 10
+NICE = 5
 MAP = "map"
 WINDOW = (1440, 1000)
 _ANSWER_TIMEOUT_S = 120.0
@@ -112,6 +113,7 @@ def _without_raising() -> list[str]:
 
 def _look_with_browser(url: str, orders: IO[str]) -> dict[str, Any]:
     with open_chromium() as browser:
+        lower_sessions_below(NICE)
         context = browser.new_context(viewport={"width": WINDOW[0], "height": WINDOW[1]})
         journal = BrowserJournal()
         journal.watch(context)

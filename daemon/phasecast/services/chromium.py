@@ -1,6 +1,5 @@
 """Drives the system's Chromium: what tests, screenshots and `phasecast bench page` look at pages with."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -71,12 +70,6 @@ def open_chromium() -> Iterator["Browser"]:
             # the browser may have been killed already; then there is nothing left to close
             with suppress(Exception):
                 browser.close()
-
-
-def be_nice(steps: int) -> None:
-    """Lower the priority of this process and all that it starts from now on."""
-    with suppress(OSError):
-        os.nice(steps)
 
 
 @dataclass  # no slots: playwright notes its own names on whoever listens

@@ -1,7 +1,6 @@
 """What follows a finished scan: picture, summary and report, made from the closed file in a process of its own."""
 
 import logging
-import os
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from phasecast.core.words import words
+from phasecast.services.priority import be_nice
 from phasecast.services.report_place import note_failure
 
 logger = logging.getLogger(__name__)
@@ -54,15 +54,11 @@ def _report_on(result: Path, wishes: Mapping[str, Any]) -> None:
         note_failure(result, failure)
 
 
-def _be_nice() -> None:
-    os.nice(10)
-
-
 class EndOfScan:
     """A worker process, below the priority of the live loop, for what is slow and can be done again."""
 
     def __enter__(self) -> Self:
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_be_nice)
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=be_nice, initargs=(10,))
         return self
 
     def __exit__(

@@ -1,7 +1,6 @@
 """The live page: a reader of result files in a process of its own, and the clerk of the mailbox."""
 
 import logging
-import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from phasecast.records.status import StatusFile
 from phasecast.records.webhook import Webhook
 from phasecast.services import page_exports
 from phasecast.services.placing import source_options
+from phasecast.services.priority import be_nice
 from phasecast.sources.frame_store import CaptureFrameStore
 from phasecast.web.hub import Hub, PageTools
 from phasecast.web.server import PageAddress, PageServer
@@ -31,6 +31,7 @@ from phasecast.web.server import PageAddress, PageServer
 logger = logging.getLogger(__name__)
 
 SERVICE = "page"
+_NICE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
     """
     address = PageAddress(host=options.host, port=options.port, password=_password(options.password_file))
     directory = DataDirectory(options.data_dir).create()
-    os.nice(5)
+    be_nice(_NICE)
     with ExitStack() as stack:
         clerk = Clerk(directory)
         thread = stack.enter_context(ClerkThread(clerk))

@@ -1,6 +1,5 @@
 """What the page lets people take along, each made by a process of its own: HDF5 and matplotlib would stop its loop."""
 
-import os
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from phasecast.core.errors import PhasecastError
 from phasecast.core.words import words
+from phasecast.services.priority import be_nice
 from phasecast.services.report_place import note_failure, report_path
 
 
@@ -36,7 +36,7 @@ def in_own_process(work: Callable[..., None], *arguments: Path | str) -> None:
 
 
 def _work(mouth: Connection, work: Callable[..., None], arguments: tuple[Path | str, ...]) -> None:
-    os.nice(10)
+    be_nice(10)
     failure = ""
     try:
         work(*arguments)

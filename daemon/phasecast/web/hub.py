@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _OPEN_SCANS = 6
 _LIST_S = 2.0
+_LOOK_S = 0.3
 _STATUS_S = 0.4
 STALE_S = 4.0
 """A daemon speaks once a second; after this long without a word the page says so."""
@@ -86,16 +87,25 @@ class Hub:
         self._scans: OrderedDict[str, LiveScan] = OrderedDict()
         self._entries: list[ResultEntry] = []
         self._listed_s = -np.inf
+        self._listed_at_ns = 0
         self._status: dict[str, Any] | None = None
         self._status_read_s = -np.inf
 
     def results(self) -> list[ResultEntry]:
-        """All results, the growing ones first; looked up every two seconds at most."""
-        now_s = time.monotonic()
-        if now_s - self._listed_s >= _LIST_S:
+        """All results, the growing ones first; looked up every two seconds, or soon after a file came or went."""
+        since_s = time.monotonic() - self._listed_s
+        if since_s >= _LIST_S or (since_s >= _LOOK_S and self._folder_changed_ns() != self._listed_at_ns):
+            # Noted before: what comes while the list is made is found the next time.
+            self._listed_at_ns = self._folder_changed_ns()
             self._entries = self._list.read()
             self._listed_s = time.monotonic()
         return self._entries
+
+    def _folder_changed_ns(self) -> int:
+        try:
+            return self.directory.results.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def entry(self, name: str) -> ResultEntry | None:
         """Entry of a result by its file name."""
