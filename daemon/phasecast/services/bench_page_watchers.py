@@ -21,7 +21,7 @@ from phasecast.core.errors import PhasecastError
 from phasecast.services.chromium import BrowserJournal, open_chromium, probe_script
 from phasecast.services.priority import be_nice, lower_sessions_below
 
-NICE = 5
+NICE = 7
 MAP = "map"
 WINDOW = (1440, 1000)
 _ANSWER_TIMEOUT_S = 120.0

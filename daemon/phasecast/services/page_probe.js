@@ -50,10 +50,12 @@ window.phasecastProbe = {
   // of the figure had changed, if that was later still.
   watch(figure) {
     sessionStorage.setItem("phasecast-watch", figure);
-    let source = null, before = this.pixels(figure);
+    let source = null;
     const frame = () => new Promise(requestAnimationFrame);
     const changed = async () => {
-      const entry = { ...this.clock(), known_ms: Date.now() };
+      // Heard while the message is worked off: what it changes is painted later. Each commit has its own comparison,
+      // for one that changes no pixel may still be waiting when the next one comes.
+      const entry = { ...this.clock(), known_ms: Date.now() }, before = this.pixels(figure);
       await frame();
       await frame();
       let after = this.pixels(figure), shown_ms = Date.now();
@@ -64,7 +66,6 @@ window.phasecastProbe = {
       }
       const seen = [...this.shown, { ...entry, shown_ms, repainted: after !== before }];
       sessionStorage.setItem("phasecast-shown", JSON.stringify(seen));
-      before = after;
     };
     const attach = () => {
       const found = this.model("map_clock");
