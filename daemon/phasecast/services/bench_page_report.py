@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from phasecast.services.bench_page_watchers import NICE
+
 LIMIT_DISK_TO_PIXEL_P95_MS = 1000.0
 LIMIT_P99_RATIO = 2.0
 LIMIT_P99_MS = 50.0
@@ -23,7 +25,7 @@ def _setting(report: dict[str, Any]) -> Iterator[str]:
         f"everything on this machine, {report['cpus']} cores, load before {report['load_before']:.1f}: "
         f"beamline, daemon, page, one Chromium and {sessions} further sessions;"
     )
-    yield "browser and sessions at lower priority (nice 10), as on a beamline they run on other computers"
+    yield f"browser and sessions at lower priority (nice {NICE}), as on a beamline they run on other computers"
 
 
 def _live(report: dict[str, Any]) -> Iterator[str]:
