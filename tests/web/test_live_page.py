@@ -107,19 +107,33 @@ def place_of(night: Night, point: int) -> tuple[float, float]:
 def test_click_shows_pattern_and_frame(night, tab):
     tab.open(night.url())
     tab.settle()
-    before = {figure: tab.pixels(figure) for figure in ("pattern", "frame", "bars")}
+    figures = ("pattern", "frame", "bars")
+    assert [tab.pixels(figure) for figure in figures] == [None] * 3, "nothing is drawn before a point is chosen"
     tab.click_map(*place_of(night, 130))
-    for figure, pixels in before.items():
-        tab.wait_repaint(pixels, figure)
+    for figure in figures:
+        tab.wait(f"phasecastProbe.pixels('{figure}') !== null")
+        tab.settle(figure)
     words = tab.text(".pc-point")
     assert "130" in words
     x_um, y_um = place_of(night, 130)
     assert f"{x_um:.1f}" in words
     assert f"{y_um:.1f}" in words
-    first = {figure: tab.pixels(figure) for figure in before}
+    first = {figure: tab.pixels(figure) for figure in figures}
     tab.click_map(*place_of(night, 10))
     for figure, pixels in first.items():
         assert tab.wait_repaint(pixels, figure) != pixels
+
+
+def test_a_micrometre_is_as_long_upwards_as_sideways(night, tab):
+    tab.open(night.url())
+    tab.wait("phasecastProbe.pixels('multiple-goethite') !== null")
+    for window in (WINDOW, {"width": 1700, "height": 700}, {"width": 1180, "height": 1000}):
+        tab.page.set_viewport_size(window)
+        for figure in ("map", "multiple-goethite"):
+            tab.settle(figure)
+            here, there = (tab.page.evaluate(f"phasecastProbe.place('{figure}', {um}, {um})") for um in (0, 10))
+            assert there["x"] - here["x"] == pytest.approx(here["y"] - there["y"], rel=0.01), (figure, window)
+            assert there["x"] - here["x"] > 10
 
 
 def test_label_survives_a_reload_and_reaches_others(night, new_tab):

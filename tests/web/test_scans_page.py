@@ -88,7 +88,7 @@ def test_result_opens_from_the_list_and_can_be_taken_along_and_compared(server, 
     front(tab, "scans.tab")
     tab.page.locator(".pc-why", has_text="HDF5").wait_for()
     tab.page.locator(".pc-open", has_text="太字").click()
-    tab.page.locator(".pc-export-nexus").wait_for()
+    tab.page.locator(".pc-export-nexus[download*='太字']").wait_for()
     assert quote("太字") in tab.page.url
     with tab.page.expect_download() as nexus:
         tab.page.locator(".pc-export-nexus").click()

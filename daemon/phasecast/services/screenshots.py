@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SCANS = ((40, 60), (24, 36), (30, 45))
 """Rows and columns; the first is the one that is looked at."""
 WINDOW = (1440, 1000)
+REPORT_WINDOW = (1120, 1500)
 COLOURS = 256
 LARGEST_BYTES = 400_000
 _SETTLE = "phasecastProbe.still('map', {still_ms: 1500})"
@@ -66,9 +67,9 @@ def _beamtime(root: Path) -> DataDirectory:
         with watched_scan(directory, shape=shape, rate_hz=0) as scan:
             scan.begin()
             scan.finish()
-        for made, kept in ((directory.results, whole.results), (directory.captures, whole.captures)):
-            for path in made.iterdir():
-                path.rename(kept / path.name)
+        for kind in ("results", "captures", "reports"):
+            for path in getattr(directory, kind).iterdir():
+                path.rename(getattr(whole, kind) / path.name)
     return whole
 
 
@@ -111,7 +112,7 @@ def _report(stack: ExitStack, scan: Path, folder: Path, language: str) -> Path:
 
 
 def _report_picture(browser: "Browser", report: Path, folder: Path, language: str) -> Path:
-    tab = _tab(browser)
+    tab = _tab(browser, REPORT_WINDOW)
     tab.goto(report.as_uri())
     tab.wait_for_timeout(500)
     path = folder / f"report-{language}.png"
@@ -120,8 +121,8 @@ def _report_picture(browser: "Browser", report: Path, folder: Path, language: st
     return path
 
 
-def _tab(browser: "Browser") -> "Page":
-    context = browser.new_context(viewport={"width": WINDOW[0], "height": WINDOW[1]})
+def _tab(browser: "Browser", window: tuple[int, int] = WINDOW) -> "Page":
+    context = browser.new_context(viewport={"width": window[0], "height": window[1]})
     tab = context.new_page()
     tab.add_init_script(probe_script())
     return tab

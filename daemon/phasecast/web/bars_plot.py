@@ -31,7 +31,7 @@ class BarsPlot:
         self._source = ColumnDataSource(name=f"{name}-source", data={"name": [], "value": [], "text": [], "colour": []})
         plot = figure(
             name=name, css_classes=[f"pc-{name}"], height=250, sizing_mode="stretch_width", y_range=self._names,
-            x_range=Range1d(0, 1.14), tools="", toolbar_location=None, x_axis_label=words("common.confidence"),
+            x_range=Range1d(0, 1.22), tools="", toolbar_location=None, x_axis_label=words("common.confidence"),
         )  # fmt: skip
         theme.dress(plot)
         plot.xaxis.ticker = FixedTicker(ticks=[0, 0.2, 0.5, 0.8, 1])

@@ -15,13 +15,14 @@ from phasecast.web.compare_bars import PairOfBars
 from phasecast.web.compare_changes import Changes, Rows
 from phasecast.web.compare_picture import ChangePicture
 from phasecast.web.compare_words import ComparisonWords
+from phasecast.web.equal_aspect import keep_equal_aspect
 from phasecast.web.hub import Hub
 from phasecast.web.layers import COMPOSITE, TOTAL, LayerKey
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.map_view import PictureSource
 from phasecast.web.scans_table import printable
 from phasecast.web.session import Session
-from phasecast.web.soon import soon
+from phasecast.web.soon import in_one_message, soon
 from phasecast.web.theme import PARTS
 
 _HEIGHT = 330
@@ -170,13 +171,15 @@ class CompareTab:
                 (*(part.source for part in self._sources), self._picture.source), strict=True,
             )
         ]  # fmt: skip
+        # They share their ranges and are of one size, so that what fits one fits all.
+        keep_equal_aspect(self.plots[0])
         for plot in self.plots:
             for colour, line in ((theme.paper, 4), (theme.accent, 2)):
                 plot.rect("x", "y", "w", "h", source=self._cursor, fill_alpha=0, line_color=colour, line_width=line)
 
     def _plot(self, name: str, title: str, source: ColumnDataSource) -> Any:
         plot = figure(
-            name=name, title=title, height=_HEIGHT, sizing_mode="stretch_width", match_aspect=True,
+            name=name, title=title, height=_HEIGHT, sizing_mode="stretch_width", min_border_left=62,
             x_range=self._ranges[0], y_range=self._ranges[1], tools="pan,wheel_zoom,reset,save",
             active_scroll="wheel_zoom", toolbar_location="above", x_axis_label=self._words("common.x_um"),
             y_axis_label=self._words("common.y_um") if name == "compare-a" else None,
@@ -187,7 +190,7 @@ class CompareTab:
         plot.title.text_font_size = "12px"
         plot.title.text_font_style = "normal"
         plot.image_rgba("image", "x", "y", "dw", "dh", source=source)
-        plot.on_event(Tap, self._tap)
+        plot.on_event(Tap, in_one_message(self._tap))
         return plot
 
     def _follow(self, scan: LiveScan, other: LiveScan) -> Rows | None:

@@ -17,11 +17,16 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from phasecast.core.words import Words
+from phasecast.web.equal_aspect import keep_equal_aspect
 from phasecast.web.layers import COMPOSITE, LEDGER, TOTAL, UNSURE, LayerKey
 from phasecast.web.live_scan import LiveScan, Picture
 from phasecast.web.theme import Theme
 
 _MARGIN = 0.03
+_WIDTH = 580
+"""Pixels of the map in a window of 1440; the browser stretches it."""
+_AROUND = 105
+_HEIGHTS = (250, 520)
 _MARKED = 2000
 
 
@@ -103,14 +108,12 @@ class MapView:
             css_classes=["pc-map"],
             x_range=self.x_range,
             y_range=self.y_range,
-            match_aspect=True,
-            aspect_scale=1,
             tools=["pan", "wheel_zoom", self.box, self.lasso, "tap", "reset", "save"],
             active_scroll="wheel_zoom",
             x_axis_label=words("common.x_um"),
             y_axis_label=words("common.y_um"),
             sizing_mode="stretch_width",
-            height=470,
+            height=_HEIGHTS[1],
             toolbar_location="above",
         )
         plot.toolbar.logo = None
@@ -135,6 +138,7 @@ class MapView:
             plot.add_layout(bar, "right")
         # Held by the figure, or no browser would be told of it.
         plot.tags = [self.clock]
+        keep_equal_aspect(plot)
         self.plot = plot
         self._framed: tuple[Any, ...] = ()
         self._marked: tuple[Any, ...] = ()
@@ -177,6 +181,9 @@ class MapView:
         limits = (left - margin, left + width + margin, low - margin, low + height + margin)
         if self._framed[:1] != extent[:1] or _is_near(self._framed, extent) is False:
             self.x_range.update(start=limits[0], end=limits[1], reset_start=limits[0], reset_end=limits[1])
+            least, most = _HEIGHTS
+            shape = height / width if width > 0 else 1.0
+            self.plot.height = int(min(max(_WIDTH * shape * (1 + 2 * _MARGIN) + _AROUND, least), most))
             self.y_range.update(start=limits[2], end=limits[3], reset_start=limits[2], reset_end=limits[3])
         self._framed = extent
         beam = scan.header.profile.get("beam")

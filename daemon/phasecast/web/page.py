@@ -30,7 +30,7 @@ from phasecast.web.sample_tab import SampleTab
 from phasecast.web.scans_tab import ScansTab
 from phasecast.web.scans_table import printable
 from phasecast.web.session import Session, link
-from phasecast.web.soon import soon
+from phasecast.web.soon import in_one_message, soon
 from phasecast.web.tab import LazyTab, Tab
 from phasecast.web.theme import PARTS, WIDGETS
 
@@ -60,9 +60,7 @@ class Page:
         self._faults = 0
         self._opened_s = time.monotonic()
         self.map = MapView(self._words, session.theme)
-        self.multiples = SmallMultiples(
-            self._words, session.theme, (self.map.x_range, self.map.y_range), self._tap_multiple
-        )
+        self.multiples = SmallMultiples(self._words, session.theme, self.map, self._tap_multiple)
         self.point = PointView(hub, self._words, session.theme)
         self.now = NowView(hub, self._words)
         self.labels = LabelPanel(hub, session)
@@ -73,8 +71,8 @@ class Page:
         self.banner = AlarmBanner(hub, session, self.keys)
         self.exports = ExportsPanel(hub, session)
         self._make_controls()
-        self.map.plot.on_event(Tap, self._tap)
-        self.map.plot.on_event(SelectionGeometry, self._select)
+        self.map.plot.on_event(Tap, in_one_message(self._tap))
+        self.map.plot.on_event(SelectionGeometry, in_one_message(self._select))
         self.keys.on_msg(lambda event: self._key(event.data))
         self._view.param.watch(soon(lambda *_: self.refresh()), ["scan", "layer", "threshold", "points"])
 
@@ -165,10 +163,8 @@ class Page:
     def tick(self) -> None:
         """Bring the page up to date once the browser has drawn it."""
         if self._is_built():
-            # One message for all that changed: each costs server and browser more than what it says.
-            with pn.io.unlocked():
-                self.keys.beat += 1
-                self.update()
+            self.keys.beat += 1
+            self.update()
 
     def update(self) -> None:
         """Bring the page up to date; what cannot be read is said, never raised."""

@@ -40,16 +40,17 @@ class PointView:
         )
         self.pattern, self.bars, self.frame = PatternPlot(words, theme), BarsPlot(words, theme), FramePlot(theme)
         wide = {"sizing_mode": "stretch_width"}
-        self.panel = pn.Column(
-            self.facts,
+        self._figures = pn.Column(
             pn.pane.Bokeh(self.pattern.plot, **wide),
             pn.Row(
                 pn.pane.Bokeh(self.bars.plot, **wide),
                 pn.Column(pn.pane.Bokeh(self.frame.plot, **wide), self.frame_note, **wide),
                 **wide,
             ),
+            visible=False,
             **wide,
         )
+        self.panel = pn.Column(self.facts, self._figures, **wide)
 
     def clear(self) -> None:
         """Show that nothing is chosen."""
@@ -57,6 +58,7 @@ class PointView:
             return
         self._shown = ()
         self.facts.object = f"<p class='hint'>{html.escape(self._words('page.choose_point'))}</p>"
+        self._figures.visible = False
         self.pattern.clear()
         self.bars.show((), np.zeros(0), 0.5)
         self._no_frame("")
@@ -70,6 +72,7 @@ class PointView:
             return
         frame_is_shown = self._shown is not None and self._shown[:-1] == state
         self._shown = (*state, threshold)
+        self._figures.visible = True
         shown = show_points(scan, points, threshold)
         self.pattern.show(shown)
         self.bars.show(scan.header.classes, shown.confidence, threshold)

@@ -15,6 +15,7 @@ from phasecast.web.live_scan import LiveScan
 from phasecast.web.map_view import MapView
 from phasecast.web.regions_line import Vertex
 from phasecast.web.regions_overlay import Area, draw_areas
+from phasecast.web.soon import in_one_message
 from phasecast.web.theme import Theme
 
 Stroke = list[Vertex]
@@ -65,9 +66,9 @@ class RegionsMap:
         self._drawn: tuple[Any, ...] = ()
         self._add_overlay()
         self._add_tools(theme)
-        plot.on_event(SelectionGeometry, self._enclosed)
-        plot.on_event(Tap, self._tapped)
-        plot.on_event(DoubleTap, self._finish_polygon)
+        plot.on_event(SelectionGeometry, in_one_message(self._enclosed))
+        plot.on_event(Tap, in_one_message(self._tapped))
+        plot.on_event(DoubleTap, in_one_message(self._finish_polygon))
 
     def show(self, scan: LiveScan, key: LayerKey) -> None:
         """Show a layer of a scan as it is now."""
@@ -142,8 +143,8 @@ class RegionsMap:
         # hit tests of thousands of pixels are not what a lasso is for here
         self._view.lasso.renderers = self._view.box.renderers = []
         plot.add_tools(self._brush, self._points)
-        self._stroke.on_change("data", lambda attr, old, new: self._stroked())
-        self._line_source.on_change("data", lambda attr, old, new: self._line_edited())
+        self._stroke.on_change("data", lambda attr, old, new: in_one_message(self._stroked)())
+        self._line_source.on_change("data", lambda attr, old, new: in_one_message(self._line_edited)())
         self.set_mode(Mode.LOOK)
 
     def _set(self, source: ColumnDataSource, data: dict[str, list[Any]]) -> None:

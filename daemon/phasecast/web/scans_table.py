@@ -20,7 +20,7 @@ td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--pc-line); vertical-
 td > * { display: block; }
 td:first-child, th:first-child { padding-left: 10px; }
 th:last-child { min-width: 245px; }
-tr.chosen td { background: color-mix(in srgb, var(--pc-accent) 9%, transparent); }
+tr.chosen td { background: color-mix(in srgb, #4488BB 14%, transparent); }
 tr.row > td > *, td > .beside { display: inline-block; margin-right: 10px; }
 a { color: inherit; }
 small, .faint { color: var(--pc-faint); font-size: 12px; }

@@ -19,6 +19,7 @@ from phasecast.web.hub import Hub
 from phasecast.web.login import LOGIN_NAME, login_template
 from phasecast.web.page import TICK_MS, Page
 from phasecast.web.session import Session, arguments_of_request
+from phasecast.web.soon import in_one_message
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class PageServer:
         layout = page.build()
         page.update()
         session.keep_in_address()
-        pn.state.add_periodic_callback(page.tick, period=TICK_MS)
+        pn.state.add_periodic_callback(in_one_message(page.tick), period=TICK_MS)
         return layout
 
 

@@ -1,4 +1,4 @@
-"""Work that a change of a widget asks for, done at the next turn of the loop and with the document's lock held."""
+"""Work on a document: at the next turn of the loop, with the document's lock held, and sent as one message."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +32,21 @@ def soon(work: Callable[..., object]) -> Callable[..., None]:
     def do() -> None:
         last = waiting[-1]
         waiting.clear()
-        work(*last)
+        in_one_message(work)(*last)
 
     return ask
+
+
+def in_one_message(work: Callable[..., object]) -> Callable[..., None]:
+    """Return a callback that does the work and sends all that it changed as one message.
+
+    Everything that changes a page must go through here. Panel sends changes of its widgets at once and Bokeh those of
+    its models at the end of a callback: a message that came later could lead, and speak of models that the browser had
+    not heard of ("reference is not known"). And each message costs server and browser more than what it says.
+    """
+
+    def do(*arguments: Any) -> None:
+        with pn.io.unlocked():
+            work(*arguments)
+
+    return do
