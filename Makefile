@@ -38,8 +38,11 @@ types: setup
 contracts: setup
 	$(BIN)/lint-imports
 
+# Two at a time: most tests wait for processes that they have started. Tests of one file share what they set up.
+WORKERS ?= 2
+
 unit: setup
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 # A real browser and a Japanese font for the tests of the page. Without them those tests are skipped and say why;
 # PHASECAST_BROWSER=required makes that a failure.

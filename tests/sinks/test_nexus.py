@@ -232,11 +232,12 @@ def test_a_reader_in_step_with_nothing_sees_only_whole_points(tmp_path: Path) ->
         assert len(set(seen)) > 3
 
 
-def test_a_full_disk_is_a_clear_error_and_costs_no_committed_point(tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [0, 3000, 9000, 20_000, 50_000])
+def test_a_full_disk_is_a_clear_error_and_costs_no_committed_point(tmp_path: Path, room: int) -> None:
     path, run = tmp_path / "scan.nxs", scan()
     with WriterProcess(path) as writer:
         writer.ask("pages 10")
-        writer.tell(f"room {path.stat().st_size + 9000}")
+        writer.tell(f"room {path.stat().st_size + room}")
         writer.tell("run")
         answers = []
         while (answer := writer.answer()) and not answer.startswith("failed"):

@@ -218,7 +218,8 @@ class Mailbox:
         if not self._move(name, target):
             return
         self.counters["refused"] += 1
-        logger.warning("%s: %s - moved to %s", self._folder / name, reason, target)
+        # quoted: a name that is no text cannot be written to a log
+        logger.warning("%r: %s - moved to %r", str(self._folder / name), reason, str(target))
         with suppress(OSError):
             target.with_name(target.name + ".reason.txt").write_text(f"{reason}\n", encoding="utf-8")
 
@@ -228,7 +229,7 @@ class Mailbox:
             target.parent.mkdir(parents=True, exist_ok=True)
             (self._folder / name).rename(target)
         except OSError as error:
-            logger.warning("%s could not be put away: %s", self._folder / name, error)
+            logger.warning("%r could not be put away: %s", str(self._folder / name), error.strerror)
             return False
         return True
 

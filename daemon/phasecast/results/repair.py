@@ -107,14 +107,16 @@ def copy_committed(path: str | os.PathLike[str], target: str | os.PathLike[str])
 
 
 def is_crashed(path: Path) -> bool:
-    """Return whether a writer died (or still writes) before it could close the file.
+    """Return whether a writer died (or still writes) before it could close the file, or could not write all of it.
+
+    On a full disk HDF5 may close a file in order and leave it shorter than it says.
 
     Raises
     ------
     ResultFileError
         If it cannot be read at all.
     """
-    if was_left_growing(path):
+    if was_left_growing(path) or missing_bytes(path):
         return True
     file, closed = open_for_reading(path)
     file.close()
