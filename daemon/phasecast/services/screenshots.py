@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 SCANS = ((40, 60), (24, 36), (30, 45))
 """Rows and columns; the first is the one that is looked at."""
-WINDOW = (1440, 1000)
+WINDOW = (1440, 1090)
+SCANS_WINDOW = (1440, 400)
 REPORT_WINDOW = (1120, 1500)
 COLOURS = 256
 LARGEST_BYTES = 400_000
@@ -84,6 +85,7 @@ def _page(browser: "Browser", page: PageProcess, scan: Path, folder: Path, langu
         tab.evaluate(_SETTLE)
         if name == "scans":
             show_scans(tab, language=language)
+            tab.set_viewport_size({"width": SCANS_WINDOW[0], "height": SCANS_WINDOW[1]})
             tab.wait_for_timeout(500)
         pictures.append(folder / f"{name}-{language}.png")
         tab.screenshot(path=pictures[-1])
