@@ -39,6 +39,16 @@ class Positions(ProfilePart):
 
     horizontal: PositionAxis = Field(description="Event field of the sample's x.")
     vertical: PositionAxis = Field(description="Event field of the sample's y.")
+    view: Literal["beam", "upstream"] = Field(
+        default="beam",
+        description="From which side the signs are meant: 'beam' looks along the beam, 'upstream' towards the source "
+        "as an operator behind the sample does. Maps always show what the beam sees: 'upstream' mirrors x.",
+    )
+
+    @property
+    def x_sign_of_view(self) -> int:
+        """-1 where the signs are meant by someone who looks upstream: left and right are exchanged."""
+        return -1 if self.view == "upstream" else 1
 
 
 class Footprint(ProfilePart):
@@ -125,6 +135,9 @@ class FrameFiles(ProfilePart):
     )
     header_vertical: HeaderAxis | None = Field(
         default=None, description="Sample y in the header; needed with position_from = 'header'."
+    )
+    header_view: Literal["beam", "upstream"] = Field(
+        default="beam", description="From which side header_horizontal is meant, as view of [positions]."
     )
 
     @model_validator(mode="after")

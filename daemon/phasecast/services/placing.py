@@ -7,6 +7,7 @@ from phasecast.core.result import ColumnSpec
 from phasecast.pipeline.fold import FoldRules
 from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
+from phasecast.profiles.orientation import StageFrame
 from phasecast.sources.uri import SourceOptions
 
 POINT_COLUMNS = {
@@ -47,15 +48,9 @@ def place_by(profile: Profile) -> Callable[[Mapping[str, float]], tuple[float, f
     files = profile.frame_files
     if files.position_from == "header" and files.header_horizontal and files.header_vertical:
         x_sign, y_sign = files.header_horizontal.sign, files.header_vertical.sign
+        if files.header_view == "upstream":
+            x_sign = -x_sign
         return lambda position: (x_sign * position.get("x", math.nan), y_sign * position.get("y", math.nan))
-    positions = profile.positions
-    if positions is None:
+    if profile.positions is None:
         return lambda position: (math.nan, math.nan)
-    horizontal, vertical = positions.horizontal, positions.vertical
-
-    def place(position: Mapping[str, float]) -> tuple[float, float]:
-        x = position.get(horizontal.field, math.nan) * horizontal.factor_to_um * horizontal.sign
-        y = position.get(vertical.field, math.nan) * vertical.factor_to_um * vertical.sign
-        return x, y
-
-    return place
+    return StageFrame.of(profile.positions).to_sample
