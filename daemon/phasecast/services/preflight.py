@@ -1,0 +1,393 @@
+"""Looks at everything a scan needs before it starts: a green or red line for each, in under two minutes."""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import PhasecastError
+from phasecast.profiles import Profile, load_profile
+from phasecast.records.status import read_status
+from phasecast.services import preflight_checks as checks
+from phasecast.services.data_directory_guard import require_local_disk
+from phasecast.services.live_status import SERVICE
+from phasecast.services.placing import source_options
+from phasecast.services.preflight_checks import Check, Stated, green, red, unchecked
+from phasecast.services.preflight_wires import Heard, follow_capture, listen, newest_frame_file, read_frame
+from phasecast.sources.frame_name import is_frame_name
+from phasecast.sources.uri import SourceOptions
+from phasecast.xrd.classifier import Classifier
+from phasecast.xrd.corrections import corrections_from_profile
+from phasecast.xrd.geometry import geometry_from_profile
+from phasecast.xrd.integrator import Integrator
+from phasecast.xrd.stages import XrdStage
+
+ASSUMED_POINTS = 20_000
+_STATUS_AGE_S = 5.0
+_LEAST_COVER = 0.95
+_FILE_RECORD_BYTES = 400
+_SIGNS = {"green": ("ok", "green"), "red": ("RED", "bold red"), "not checked": ("--", "dim")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightOptions:
+    """What `phasecast preflight` can be told; names as on the command line."""
+
+    profile: str
+    sources: tuple[str, ...] = ()
+    data_dir: Path | None = None
+    points: int | None = None
+    poni: Path | None = None
+    model: str | None = None
+    frame: Path | None = None
+    logs: tuple[Path, ...] = ()
+    listen_s: float = 20.0
+    max_geometry_age_h: float = 24.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _TestFrame:
+    """A frame to try everything with."""
+
+    image: NDArray[np.integer]
+    origin: str
+    stated: Stated | None
+    bytes: int
+    """What the capture keeps of it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Instrument:
+    """What could be built of the instrument."""
+
+    integrator: Integrator | None = None
+    classifier: Classifier | None = None
+    found: list[Check] = field(default_factory=list)
+
+
+def run_preflight(options: PreflightOptions) -> list[Check]:
+    """Run all checks, in the order of the table; each red one says what to do.
+
+    Nothing is written anywhere. Frames are listened to as the daemon would; where a daemon runs on the data directory
+    its capture is followed instead, because a detector's stream gives each frame to one listener alone.
+
+    Raises
+    ------
+    ProfileError
+        If there is no such profile, or it breaks a rule.
+    """
+    profile = load_profile(options.profile)
+    instrument = _build(profile, options)
+    wires = source_options(profile)
+    uris = options.sources or profile.sources
+    before = {path: _size(path) for path in options.logs}
+    began_s = time.monotonic()
+    heard = _listen(options, uris, wires, before)
+    listened_s = time.monotonic() - began_s
+    frame, frame_check = _test_frame(options, uris, heard, wires, listened_s)
+    found = [_wire(entry) for entry in heard]
+    if not heard:
+        found = [red("sources", "none is named", "name one with --source, or sources in the profile")]
+    found.append(frame_check if frame is None else _usable(frame, instrument, profile, frame_check))
+    found += _pixels(frame, instrument, profile)
+    stated = frame.stated if frame is not None else None
+    found += [checks.check_energy(profile, stated), checks.check_threshold(profile, stated)]
+    points = [point for entry in heard for point in entry.points]
+    expects = any(entry.kind in ("bluesky", "capture") for entry in heard)
+    found.append(checks.check_i0(profile, points, expects_points=expects, listened_s=listened_s))
+    found += [_log(path, before[path], listened_s) for path in options.logs]
+    found.append(checks.check_clocks(_clock_offsets_s(heard)))
+    found += instrument.found
+    found += _disk(options, instrument, frame)
+    return found
+
+
+def is_ready(found: Sequence[Check]) -> bool:
+    """Whether nothing is red."""
+    return all(check.state != "red" for check in found)
+
+
+def show_table(found: Sequence[Check], console: Console) -> None:
+    """Print the checks as a table of green and red lines."""
+    table = Table(show_lines=False)
+    for heading in ("", "what", "found", "what to do"):
+        table.add_column(heading, overflow="fold")
+    for check in found:
+        sign, style = _SIGNS[check.state]
+        table.add_row(Text(sign, style=style), Text(check.name), Text(check.what), Text(check.remedy))
+    console.print(table)
+    reds = sum(check.state == "red" for check in found)
+    skipped = sum(check.state == "not checked" for check in found)
+    console.print(f"{reds} red, {skipped} not checked, {len(found) - reds - skipped} green", highlight=False)
+
+
+def _build(profile: Profile, options: PreflightOptions) -> _Instrument:
+    """Build geometry, mask and model one by one, so that each names its own fault."""
+    built = _Instrument()
+    named = options.poni or (Path(profile.geometry.poni_file) if profile.geometry.poni_file else None)
+    try:
+        geometry = geometry_from_profile(profile, options.poni)
+    except PhasecastError as error:
+        built.found.append(_fault("geometry", error))
+        geometry = None
+    else:
+        poni = named.expanduser() if named is not None else None
+        built.found.append(checks.check_geometry_age(poni, limit_h=options.max_geometry_age_h))
+        built.found += [
+            red("geometry", warning, "calibrate again, or correct the nominal values of the profile")
+            for warning in geometry.warnings
+        ]
+    try:
+        built.classifier = Classifier.from_profile(profile, options.model)
+    except PhasecastError as error:
+        built.found.append(_fault("bundle", error))
+    else:
+        if built.classifier is None:
+            built.found.append(unchecked("bundle", "the profile names none: patterns are integrated, not classified"))
+    if geometry is None:
+        return built
+    try:
+        corrections_from_profile(profile, geometry.shape)
+    except PhasecastError as error:
+        built.found.append(_fault("mask file", error))
+        return built
+    classifier = built.classifier
+    axes = (classifier.axis,) if classifier is not None else ()
+    built.integrator = Integrator.from_profile(profile, device="cpu", axes=axes, poni=options.poni)
+    if classifier is not None:
+        built.found.append(_bundle(classifier, built.integrator))
+    return built
+
+
+def _bundle(classifier: Classifier, integrator: Integrator) -> Check:
+    """Tell whether the detector sees the range that the model was trained on."""
+    seen = integrator.integrate(np.zeros(integrator.geometry.shape, np.int32)).axes[1]
+    lit = seen.norm[0] > 0
+    stamp, axis = classifier.stamp, classifier.axis
+    said = f"{stamp.name} {stamp.version}"
+    if lit.mean() < _LEAST_COVER:
+        window = "nothing of" if not lit.any() else f"{seen.tth_deg[lit].min():.2f}-{seen.tth_deg[lit].max():.2f} of"
+        return red(
+            "bundle",
+            f"{said}: the detector sees {window} {axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg",
+            "move the detector back to the window of the bundle, or choose another with --model",
+        )
+    return green("bundle", f"{said} fits energy, classes and window ({axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg)")
+
+
+def _listen(
+    options: PreflightOptions, uris: Sequence[str], wires: SourceOptions, before: dict[Path, int | None]
+) -> list[Heard]:
+    def enough(heard: Sequence[Heard]) -> bool:
+        return all(map(_said_enough, heard)) and all(_size(path) not in (None, size) for path, size in before.items())
+
+    daemon = _running_daemon(options.data_dir)
+    if daemon is not None and options.data_dir is not None:
+        captures = DataDirectory(options.data_dir).captures
+        status = daemon.get("sources", {})
+        return follow_capture(captures, wires, sources=status, listen_s=options.listen_s, enough=enough)
+    return listen(uris, wires, listen_s=options.listen_s, enough=enough)
+
+
+def _said_enough(entry: Heard) -> bool:
+    if entry.state == "failed":
+        return True
+    match entry.kind:
+        case "files":
+            return entry.frame is not None and entry.frame.received_s >= entry.began_s + checks.FRESH_AFTER_S
+        case "simplon":
+            return entry.frame is not None
+        case "bluesky":
+            return bool(entry.points)
+        case _:
+            return entry.state == "stopped" or bool(entry.frame and entry.points)
+
+
+def _running_daemon(data_dir: Path | None) -> dict[str, Any] | None:
+    """Return the status of the daemon that works on a data directory; None if there is none."""
+    if data_dir is None:
+        return None
+    status = read_status(DataDirectory(data_dir).status / f"{SERVICE}.json")
+    if status is None or status.get("state") != "running":
+        return None
+    return status if time.time() - float(status.get("time_s", 0.0)) < _STATUS_AGE_S else None
+
+
+def _wire(entry: Heard) -> Check:
+    name = f"source {entry.kind}"
+    where = entry.uri or "through the running daemon"
+    if entry.state == "failed" or entry.error:
+        return red(name, entry.error or f"{where}: {entry.state}", "correct the address of the source, or start it")
+    if entry.connected is False:
+        return red(
+            name, f"nobody answers at {where}", "switch the stream on, check host, port and firewall, or its address"
+        )
+    if entry.kind == "files" and entry.state == "folder missing":
+        return red(name, f"{where}: no such folder", "mount the share, or correct the folder")
+    if entry.defects:
+        newest = entry.defects[-1]
+        said = f"{where}: {newest.reason}: {newest.detail}"
+        return red(name, said, "look at what is sent there; it would be counted and left out of the scan")
+    return green(name, f"{where}: {entry.state}, {entry.records} messages")
+
+
+def _test_frame(
+    options: PreflightOptions, uris: Sequence[str], heard: Sequence[Heard], wires: SourceOptions, listened_s: float
+) -> tuple[_TestFrame | None, Check]:
+    """Return the frame that is tried, and how it was come by: the named one, the newest heard, or the youngest file."""
+    name = "frame"
+    heard_frame = next((entry for entry in heard if entry.frame is not None), None)
+    if options.frame is None and heard_frame is not None and heard_frame.frame is not None:
+        frame = heard_frame.frame
+        if frame.reference.store != "file":
+            stated = checks.stated_in_settings(heard_frame.settings) if heard_frame.settings else None
+            tried = _TestFrame(image=frame.image, origin="stream", stated=stated, bytes=frame.image.nbytes)
+            return tried, green(name, f"frame {frame.number} of series {frame.series} came over {heard_frame.kind}")
+    path = options.frame
+    if path is None and heard_frame is not None and heard_frame.frame is not None:
+        path = Path(heard_frame.frame.reference.path)
+    if path is None:
+        path = _youngest(uris, wires)
+    if path is None:
+        return None, red(
+            name,
+            f"no frame came in {listened_s:.0f} s and none lies in a watched folder",
+            "take one test exposure while this command listens, or name a frame with --frame",
+        )
+    try:
+        content = read_frame(path, wires)
+    except PhasecastError as error:
+        return None, _fault(name, error)
+    age_s = time.time() - path.stat().st_mtime
+    said = f"{path.name}, {content.image.shape[0]} x {content.image.shape[1]} pixels, {_age(age_s)} old"
+    stated = checks.stated_in_header(content.header)
+    tried = _TestFrame(image=content.image, origin=str(path), stated=stated, bytes=_FILE_RECORD_BYTES)
+    return tried, green(name, said)
+
+
+def _youngest(uris: Sequence[str], wires: SourceOptions) -> Path | None:
+    from phasecast.sources.directory import DirectoryReceiver
+    from phasecast.sources.uri import open_source
+
+    for uri in uris:
+        if not uri.startswith("files:"):
+            continue
+        receiver = open_source(uri, wires).receiver
+        assert isinstance(receiver, DirectoryReceiver)
+        found = newest_frame_file(Path(str(receiver.status()["folder"])), counts=is_frame_name)
+        if found is not None:
+            return found
+    return None
+
+
+def _usable(frame: _TestFrame, instrument: _Instrument, profile: Profile, so_far: Check) -> Check:
+    if instrument.integrator is None:
+        return so_far
+    shape = instrument.integrator.geometry.shape
+    if frame.image.shape != shape:
+        return red(
+            so_far.name,
+            f"{so_far.what}; {profile.detector.model} has {shape[0]} x {shape[1]}",
+            "correct detector.model in the profile, or the detector's region of interest",
+        )
+    if frame.image.max() <= 0:
+        return red(so_far.name, f"{so_far.what}; no pixel holds a count", "open the shutter and take another")
+    return so_far
+
+
+def _pixels(frame: _TestFrame | None, instrument: _Instrument, profile: Profile) -> list[Check]:
+    integrator = instrument.integrator
+    if frame is None or integrator is None or frame.image.shape != integrator.geometry.shape:
+        return [unchecked("mask", "needs a frame of the detector")]
+    mask = corrections_from_profile(profile, integrator.geometry.shape).mask
+    masked = np.zeros(frame.image.shape, bool) if mask is None else mask.copy()
+    saturated = (frame.image >= profile.detector.count_limit) & ~masked
+    masked |= frame.image < 0
+    return [
+        checks.check_pixels(
+            masked=int(masked.sum()),
+            saturated=int(saturated.sum()),
+            pixels=masked.size,
+            mask_file=profile.detector.mask_file,
+        )
+    ]
+
+
+def _log(path: Path, size_before: int | None, listened_s: float) -> Check:
+    size_now = _size(path)
+    changed_s = path.stat().st_mtime if size_now is not None else 0.0
+    return checks.check_log(
+        path, size_before=size_before, size_now=size_now, changed_s=changed_s, listened_s=listened_s
+    )
+
+
+def _clock_offsets_s(heard: Sequence[Heard]) -> dict[str, float]:
+    offsets: dict[str, float] = {}
+    for entry in heard:
+        if entry.points and entry.kind == "bluesky":
+            offsets[f"{entry.channel} documents"] = entry.points[-1].time_s - entry.points[-1].received_s
+        if entry.frame is not None:
+            offset_s = checks.clock_offset_of_frame_s(entry.frame, entry.began_s)
+            if offset_s is not None:
+                offsets[f"{entry.channel} frames"] = offset_s
+    return offsets
+
+
+def _disk(options: PreflightOptions, instrument: _Instrument, frame: _TestFrame | None) -> list[Check]:
+    if options.data_dir is None:
+        return [unchecked("data directory", "none is named", "name it with --data-dir: its disk is looked at")]
+    found: list[Check] = []
+    place = options.data_dir.expanduser().resolve()
+    try:
+        disk = require_local_disk(place)
+    except PhasecastError as error:
+        found.append(_fault("data directory", error))
+    else:
+        parent = next(folder for folder in (place, *place.parents) if folder.exists())
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
+            found.append(red("data directory", f"{parent} cannot be written to", "choose another with --data-dir"))
+        else:
+            found.append(green("data directory", f"{place} is local ({disk.type or 'unknown file system'})"))
+    if instrument.integrator is None:
+        return [*found, unchecked("disk", "needs a geometry")]
+    columns = XrdStage(instrument.integrator, instrument.classifier).columns
+    row = sum(np.dtype(column.dtype).itemsize * int(np.prod(column.shape, dtype=int)) for column in columns)
+    free_bytes = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
+    return [
+        *found,
+        checks.check_disk(
+            bytes_a_point=row + checks.POINT_OVERHEAD_BYTES + (frame.bytes if frame else 0),
+            points=options.points or ASSUMED_POINTS,
+            free_bytes=free_bytes,
+            planned=options.points is not None,
+        ),
+    ]
+
+
+def _fault(name: str, error: PhasecastError) -> Check:
+    line = f"{error.where}: {error.what}" if error.where else error.what
+    return red(name, line, error.remedy or "correct it")
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
