@@ -1,17 +1,20 @@
 """The documents of a derived run: streams and the columns that every sink can rely on.
 
 A result is a bluesky run. Its start document holds the `ResultHeader` as a dict under ``phasecast`` and the
-raw run's uid under ``raw_run_start``. Three streams follow, always as event pages of numpy columns (n, ...):
+raw run's uid under ``raw_run_start``. Four streams follow, always as event pages of numpy columns (n, ...):
 
 ``primary``   one row a scored point: ``point_index``, ``revision`` and the header's ``columns``.
+``scores``    one row a point whose confidences are withdrawn (NaN) or given back after it was scored, because later
+              readings of I0 say so: ``point_index``, ``revision`` and those of the ``columns`` that run along the classes.
 ``ledger``    one row a point whose entry changed: `LEDGER_COLUMNS` and the header's ``point_columns``.
-              It is sent after the ``primary`` page of the same turn, so a sink that sees it may commit.
+              It is sent after the other pages of the same turn, so a sink that sees it may commit.
 ``defects``   one row a thing that cannot be used or belongs to no point: `DEFECT_COLUMNS`.
 
 The stop document holds the final counters under ``phasecast``.
 """
 
 PRIMARY = "primary"
+SCORES = "scores"
 LEDGER = "ledger"
 DEFECTS = "defects"
 

@@ -47,6 +47,8 @@ class PointFlag(IntFlag):
     """Integrated, but no model applied to it."""
     NO_POSITION = 64
     """Nothing says where it was measured."""
+    EMPTY_NOT_SUBTRACTED = 128
+    """The empty beam was to be subtracted, but I0 or transmission of the point are unknown."""
 
     def labels(self) -> list[str]:
         """Names of the flags that are set."""

@@ -25,6 +25,8 @@ class ColumnSpec:
         One line for people.
     axis
         Name of the axis its row runs along: ``tth`` for patterns, ``class`` for confidences, empty for scalars.
+    formula
+        How it is computed from other columns, by their names; empty for what is measured.
     """
 
     name: str
@@ -33,6 +35,7 @@ class ColumnSpec:
     unit: str = ""
     description: str = ""
     axis: str = ""
+    formula: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

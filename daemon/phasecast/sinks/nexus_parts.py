@@ -54,6 +54,8 @@ def put_column(file: h5py.File, path: str, column: ColumnSpec, rows: int) -> h5p
         dataset.attrs["units"] = column.unit
     if column.description:
         dataset.attrs["description"] = column.description
+    if column.formula:
+        dataset.attrs["formula"] = column.formula
     return dataset
 
 
