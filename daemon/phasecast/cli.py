@@ -362,6 +362,20 @@ def simulate_xrd(
     fault: Annotated[
         list[str] | None, typer.Option(help="Something that goes wrong, e.g. drop_triggers=7,9 or no_stop=true.")
     ] = None,
+    stage: Annotated[
+        str, typer.Option(help="What the motors stage_x and stage_y read of the sample's x and y, e.g. x=-y,y=x.")
+    ] = "x=x,y=y",
+    letter: Annotated[bool, typer.Option("--letter", help="The sample bears a letter F.")] = False,
+    map_name: Annotated[str, typer.Option("--map", help="Name of the map, in the start document.")] = "",
+    sample_shape: Annotated[str | None, typer.Option(help="Rows x columns of the sample; default: the map's.")] = None,
+    sample_step_um: Annotated[float | None, typer.Option(help="Step of the sample's own grid in um.")] = None,
+    scan_pass: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pass",
+            help="One scan of several, e.g. 'shape=12x32 origin=0,20 wait-s=600 flux=0.95 offset=3,0 abort=100'.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate BL16XU: bluesky documents over 0MQ, frames over ZMQ (SIMPLON V1) or as files.
@@ -372,7 +386,10 @@ def simulate_xrd(
 
     from phasecast.simulate.beamline import BeamlineOptions, run_beamline
     from phasecast.simulate.faults import parse_faults
+    from phasecast.simulate.passes import MapPass, parse_pass
+    from phasecast.simulate.stage import StageAxes
 
+    whole = MapPass(shape=_shape(shape), step_um=step_um)
     summary = run_beamline(
         BeamlineOptions(
             output=output,
@@ -389,6 +406,12 @@ def simulate_xrd(
             announce=announce,
             start_when=start_when,
             faults=parse_faults(fault or []),
+            stage=StageAxes.parse(stage),
+            letter=letter,
+            map_name=map_name,
+            sample_shape=None if sample_shape is None else _shape(sample_shape),
+            sample_step_um=sample_step_um,
+            passes=tuple(parse_pass(text, default=whole) for text in scan_pass or ()),
         )
     )
     if as_json:

@@ -8,23 +8,25 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from bluesky import RunEngine
-from bluesky.utils import RunEngineInterrupted
+from bluesky.utils import RequestAbort, RunEngineInterrupted
 
 from phasecast.simulate import optics
 from phasecast.simulate.beam import Beam
 from phasecast.simulate.devices import Axis, Pilatus, UnitSignal
 from phasecast.simulate.documents import DocumentWire
 from phasecast.simulate.errors import SimulationError
+from phasecast.simulate.faults import Faults
 from phasecast.simulate.frames import FrameRenderer
 from phasecast.simulate.options import BeamlineOptions, Summary
+from phasecast.simulate.passes import Conditions, MapPass, points_of
 from phasecast.simulate.sample import rust_sample
-from phasecast.simulate.scan import RunDiesError, rust_map
+from phasecast.simulate.scan import Plan, RunDiesError, rust_map
 from phasecast.simulate.transport import FrameTransport
 from phasecast.simulate.transport_files import FileTransport
 from phasecast.simulate.transport_simplon import SimplonTransport
@@ -65,7 +67,7 @@ def open_transport(options: BeamlineOptions) -> FrameTransport:
 
 
 def run_beamline(options: BeamlineOptions) -> Summary:
-    """Run one scan through real sockets or files and return what was sent.
+    """Run the scans through real sockets or files and return what was sent.
 
     Raises
     ------
@@ -73,7 +75,12 @@ def run_beamline(options: BeamlineOptions) -> Summary:
         A port is in use, nobody takes the frames, or the start signal never comes.
     """
     with contextlib.ExitStack() as stack:
-        sample = rust_sample(options.shape, step_um=options.step_um, seed=options.seed)
+        sample = rust_sample(
+            options.sample_shape or options.shape,
+            step_um=options.sample_step_um or options.step_um,
+            seed=options.seed,
+            letter=options.letter,
+        )
         renderer = FrameRenderer(sample, counts=options.exposure_counts, seed=options.seed)
         if options.truth is not None:
             renderer.truth(settings_of(options)).write(options.truth)
@@ -92,8 +99,7 @@ def run_beamline(options: BeamlineOptions) -> Summary:
 
 
 def _scan(options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTransport, wire: DocumentWire) -> Summary:
-    rows, cols = options.shape
-    sample, faults = renderer.sample, options.faults
+    conditions = Conditions()
     exposure_s = options.exposure_s
     if exposure_s is None:
         exposure_s = 0.3 / options.rate_hz if options.rate_hz else 0.0
@@ -107,48 +113,43 @@ def _scan(options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTra
         renderer=renderer,
         transport=transport,
         beam=Beam(seed=options.seed),
-        faults=faults,
-        where=lambda: (x.position, y.position),
+        faults=options.faults,
+        where=lambda: _beam_place(options, conditions, x.position, y.position),
         i0=i0,
         i1=i1,
         transmission=transmission,
-        frames=rows * cols,
+        frames=0,
         rate_hz=options.rate_hz,
         exposure_s=exposure_s,
         counter=options.counter,
+        conditions=conditions,
     )
-    metadata = {
+    metadata: dict[str, Any] = {
         "sample": {"name": options.sample_name, "id": f"simulated-{options.seed}"},
         "beamline": "BL16XU",
         "simulated": True,
         "energy_kev": optics.ENERGY_KEV,
         "exposure_s": exposure_s,
     }
+    if options.map_name:
+        metadata["map"] = options.map_name
     uids: list[str] = []
-    dies_at = [faults.second_start_at, None] if faults.second_start_at is not None else [None]
     began = time.monotonic()
     try:
-        for dies in dies_at:
-            plan = rust_map(
-                detector,
-                [i0, i1, transmission],
-                y,
-                x,
-                y_um=(float(sample.y_um[0]), float(sample.y_um[-1])),
-                x_um=(float(sample.x_um[0]), float(sample.x_um[-1])),
-                shape=options.shape,
-                faults=faults,
-                dies_at=dies,
-                md=metadata,
-            )
-            silent = faults.no_stop or dies is not None
-            uids.append(_run(plan, wire, pause_s=faults.pause_s, send_stop=not silent))
+        for scan in options.scans:
+            conditions.begin(scan)
+            detector.begin_scan(scan.faults, frames=scan.shape[0] * scan.shape[1])
+            for dies in _starts(scan.faults):
+                plan = _plan_of(scan, options, conditions, detector, [i0, i1, transmission], y, x, dies, metadata)
+                silent = scan.faults.no_stop or dies is not None
+                ahead = lambda: conditions.ahead_s  # noqa: E731
+                uids.append(_run(plan, wire, pause_s=scan.faults.pause_s, send_stop=not silent, ahead_s=ahead))
         wire.flush()
     finally:
         detector.close()
     return Summary(
         uids=tuple(uids),
-        points=rows * cols,
+        points=points_of(options.scans),
         frames_sent=detector.frames_sent,
         frames_lost=detector.frames_lost,
         documents=wire.published,
@@ -158,7 +159,52 @@ def _scan(options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTra
     )
 
 
-def _run(plan: Any, wire: DocumentWire, *, pause_s: float, send_stop: bool) -> str:
+def _starts(faults: Faults) -> list[int | None]:
+    return [faults.second_start_at, None] if faults.second_start_at is not None else [None]
+
+
+def _beam_place(options: BeamlineOptions, conditions: Conditions, x_um: float, y_um: float) -> tuple[float, float]:
+    """Where on the sample the beam really is when the motors read this, um."""
+    place = options.stage.sample_at(x_um, y_um)
+    return place[0] + conditions.offset_um[0], place[1] + conditions.offset_um[1]
+
+
+def _plan_of(
+    scan: MapPass,
+    options: BeamlineOptions,
+    conditions: Conditions,
+    detector: Pilatus,
+    monitors: Sequence[Any],
+    y: Axis,
+    x: Axis,
+    dies_at: int | None,
+    metadata: Mapping[str, Any],
+) -> Plan:
+    """The plan of one scan, in motor coordinates: every motor goes from its lowest to its highest reading."""
+    corners = (options.stage.motors_at(*scan.origin_um), options.stage.motors_at(*scan.end_um))
+    x_um, y_um = (sorted(reading) for reading in zip(*corners, strict=True))
+    rows, cols = scan.shape
+
+    def before_point(point: int) -> None:
+        if point == scan.faults.beam_lost_at:
+            conditions.beam_returns(scan.faults)
+
+    return rust_map(
+        detector,
+        monitors,
+        y,
+        x,
+        y_um=(y_um[0], y_um[1]),
+        x_um=(x_um[0], x_um[1]),
+        shape=(cols, rows) if options.stage.exchanged else (rows, cols),
+        faults=scan.faults,
+        dies_at=dies_at,
+        before_point=before_point,
+        md=metadata,
+    )
+
+
+def _run(plan: Any, wire: DocumentWire, *, pause_s: float, send_stop: bool, ahead_s: Callable[[], float]) -> str:
     """Run one plan to its end, resuming after pauses; return the uid of the run."""
     uid = ""
 
@@ -167,7 +213,7 @@ def _run(plan: Any, wire: DocumentWire, *, pause_s: float, send_stop: bool) -> s
         if name == "start":
             uid = document["uid"]
         if name != "stop" or send_stop:
-            wire(name, document)
+            wire(name, _on_simulated_clock(name, document, ahead_s()))
 
     with _run_engine() as engine:
         engine.subscribe(publish)
@@ -176,9 +222,19 @@ def _run(plan: Any, wire: DocumentWire, *, pause_s: float, send_stop: bool) -> s
             while engine.state == "paused":
                 time.sleep(pause_s)
                 _until_paused(engine, None)
-        except RunDiesError:
-            logger.info("run %s died on order", uid)
+        except (RunDiesError, RequestAbort):
+            logger.info("run %s ended early on order", uid)
     return uid
+
+
+def _on_simulated_clock(name: str, document: dict[str, Any], ahead_s: float) -> dict[str, Any]:
+    """Return a document with its times moved on."""
+    if not ahead_s or "time" not in document:
+        return document
+    moved = {**document, "time": document["time"] + ahead_s}
+    if name == "event":
+        moved["timestamps"] = {key: value + ahead_s for key, value in document["timestamps"].items()}
+    return moved
 
 
 def _until_paused(engine: RunEngine, plan: Any) -> None:
@@ -221,7 +277,7 @@ def _announce(options: BeamlineOptions, transport: FrameTransport, wire: Documen
         "documents": wire.uri,
         "documents_in": wire.in_address,
         "shape": list(options.shape),
-        "points": options.shape[0] * options.shape[1],
+        "points": points_of(options.scans),
         "truth": str(options.truth) if options.truth is not None else None,
         "pid": os.getpid(),
     }

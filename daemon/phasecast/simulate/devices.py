@@ -14,6 +14,7 @@ from ophyd.status import Status
 from phasecast.simulate.beam import Beam, Pacer
 from phasecast.simulate.faults import Defect, Faults
 from phasecast.simulate.frames import FrameRenderer
+from phasecast.simulate.passes import Conditions
 from phasecast.simulate.transport import Exposure, FrameTransport
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,8 @@ class Pilatus(Device):  # type: ignore[misc]
         Exposure time.
     counter
         Whether events carry ``<name>_image_number``.
+    conditions
+        Clock, flux and offset after interruptions; none happen if None.
     """
 
     image_number = Component(UnitSignal, value=-1, kind="normal")
@@ -135,6 +138,7 @@ class Pilatus(Device):  # type: ignore[misc]
         rate_hz: float | None,
         exposure_s: float,
         counter: bool = True,
+        conditions: Conditions | None = None,
     ) -> None:
         super().__init__(name=name)
         if not counter:
@@ -148,6 +152,7 @@ class Pilatus(Device):  # type: ignore[misc]
         self._where = where
         self._i0, self._i1, self._transmission = i0, i1, transmission
         self._frames = frames
+        self._conditions = conditions or Conditions()
         self._exposure_s = exposure_s
         self._pacer = Pacer(rate_hz)
         self._series = 0
@@ -155,6 +160,10 @@ class Pilatus(Device):  # type: ignore[misc]
         self._work: queue.Queue[tuple[Callable[[], _Readout | None], Status] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._serve, name=f"{name}-detector", daemon=True)
         self._thread.start()
+
+    def begin_scan(self, faults: Faults, *, frames: int) -> None:
+        """Say what goes wrong in the next scan, and how many frames are announced when it is armed."""
+        self._faults, self._frames = faults, frames
 
     def stage(self) -> list[object]:
         """Arm: announce a new series."""
@@ -223,11 +232,12 @@ class Pilatus(Device):  # type: ignore[misc]
         return readout
 
     def _flux(self, point: int) -> float:
-        return self._beam.flux(self._series, self._number, dark=self._faults.is_dark(point))
+        return self._conditions.flux * self._beam.flux(self._series, self._number, dark=self._faults.is_dark(point))
 
     def _expose(self, point: int, *, defect: Defect = "") -> _Readout:
         self._pacer.wait()
-        start_ns, start_time = time.monotonic_ns(), time.time()
+        ahead_s = self._conditions.ahead_s
+        start_ns, start_time = time.monotonic_ns() + round(ahead_s * 1e9), time.time() + ahead_s
         readout = _Readout(
             point=point,
             cell=self._renderer.sample.cell_at(*self._where()),

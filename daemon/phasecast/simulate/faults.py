@@ -37,6 +37,12 @@ class Faults:
         The first run dies at this point without a stop; the whole scan then starts again.
     beam_dump
         First and last point without beam.
+    abort_at
+        The run is aborted before this point, with a stop document that says so.
+    beam_lost_at, beam_lost_s
+        Before this point the beam is away for so long on the simulated clock; nobody waits for it.
+    i0_after, offset_after_um
+        Factor on the flux after that, and where the beam then is minus where the stage says it is, x and y.
     """
 
     drop_triggers: tuple[int, ...] = ()
@@ -52,6 +58,11 @@ class Faults:
     no_stop: bool = False
     second_start_at: int | None = None
     beam_dump: tuple[int, int] | None = None
+    abort_at: int | None = None
+    beam_lost_at: int | None = None
+    beam_lost_s: float = 600.0
+    i0_after: float = 0.95
+    offset_after_um: tuple[float, float] = (3.0, 0.0)
 
     def defect_of(self, point: int) -> Defect:
         """What is wrong with the frame of a point."""
@@ -70,7 +81,8 @@ def parse_faults(words: Iterable[str]) -> Faults:
     """Read faults as the command line gives them, such as ``drop=5,9``, ``dump=10-20`` or ``no-stop``.
 
     Names: drop, double, lose, pause, truncate, flip, wrong-shape (points, comma separated); pause-s,
-    lead-in, lead-in-rows, second-start (one number); dump (first-last); no-stop. The names of the
+    lead-in, lead-in-rows, second-start, abort, beam-lost, beam-lost-s, i0-after (one number);
+    offset-after (x,y in um); dump (first-last); no-stop. The names of the
     fields of `Faults` are understood too.
 
     Raises
@@ -106,6 +118,11 @@ def _span(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
+def _pair(text: str) -> tuple[float, float]:
+    x, y = text.split(",")
+    return float(x), float(y)
+
+
 def _flag(text: str) -> bool:
     if text not in {"", "true"}:
         raise ValueError(text)
@@ -126,5 +143,10 @@ _FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "no-stop": ("no_stop", _flag),
     "second-start": ("second_start_at", int),
     "dump": ("beam_dump", _span),
+    "abort": ("abort_at", int),
+    "beam-lost": ("beam_lost_at", int),
+    "beam-lost-s": ("beam_lost_s", float),
+    "i0-after": ("i0_after", float),
+    "offset-after": ("offset_after_um", _pair),
 }
 _FULL_NAMES = {field: name for name, (field, _) in _FIELDS.items()}

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from phasecast.simulate.documents import Serializer
 from phasecast.simulate.faults import Faults
+from phasecast.simulate.passes import MapPass
+from phasecast.simulate.stage import StageAxes
 from phasecast.simulate.transport_files import Format
 from phasecast.simulate.transport_simplon import Encoding
 
@@ -51,6 +53,16 @@ class BeamlineOptions:
         How long to wait for it, and for a consumer of the frames.
     sample_name
         Name in the start document.
+    map_name
+        Name of the map that the scans belong to, in the start document; none if empty.
+    stage
+        How the stage is mounted.
+    letter
+        Whether the sample bears a letter F.
+    sample_shape, sample_step_um
+        The sample's own grid, on which the truth is known; that of the map if None.
+    passes
+        Scans over the sample, one after the other; one over the whole map if empty.
     """
 
     output: str = "simplon://127.0.0.1:9999"
@@ -74,6 +86,17 @@ class BeamlineOptions:
     start_when: Path | None = None
     start_timeout_s: float = 60.0
     sample_name: str = "simulated rust cross-section"
+    map_name: str = ""
+    stage: StageAxes = field(default_factory=StageAxes)
+    letter: bool = False
+    sample_shape: tuple[int, int] | None = None
+    sample_step_um: float | None = None
+    passes: tuple[MapPass, ...] = ()
+
+    @property
+    def scans(self) -> tuple[MapPass, ...]:
+        """The scans to run."""
+        return self.passes or (MapPass(shape=self.shape, step_um=self.step_um, faults=self.faults),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +108,7 @@ class Summary:
     uids
         Uids of the runs, in order.
     points
-        Points of the (last) scan.
+        Points that the scans planned.
     frames_sent, frames_lost
         Frames that left, and frames that nobody took or that were lost on order.
     documents

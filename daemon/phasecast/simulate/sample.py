@@ -10,6 +10,10 @@ from phasecast.simulate.materials import INDEX, NAMES
 
 FloatArray = NDArray[np.float64]
 
+_LETTER = ("###", "#..", "##.", "#..", "#..")
+"""An F, which has no symmetry: mirrored, turned or exchanged axes all show."""
+
+_LETTER_FRACTION = 0.8
 _SUB = 3  # sub-points per step: the beam (1.25 x 2 um) averages over about one step
 
 
@@ -48,12 +52,37 @@ class Sample:
         return int(np.abs(self.y_um - y_um).argmin()), int(np.abs(self.x_um - x_um).argmin())
 
 
-def rust_sample(shape: tuple[int, int] = (30, 40), *, step_um: float = 2.0, seed: int = 0) -> Sample:
+def letter_cells(shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the cells of an upright letter F in the middle of a map, shape (rows, cols), row 0 the lowest."""
+    rows, cols = shape
+    size = max(1, min(rows // 9, cols // 7))
+    upright = np.array([[mark == "#" for mark in line] for line in _LETTER[::-1]])
+    letter = np.repeat(np.repeat(upright, size, axis=0), size, axis=1)[:rows, :cols]
+    cells = np.zeros(shape, dtype=np.bool_)
+    low, left = (rows - letter.shape[0]) // 2, (cols - letter.shape[1]) // 2
+    cells[low : low + letter.shape[0], left : left + letter.shape[1]] = letter
+    return cells
+
+
+def rust_sample(
+    shape: tuple[int, int] = (30, 40), *, step_um: float = 2.0, seed: int = 0, letter: bool = False
+) -> Sample:
     """Draw a rust layer on steel: metal below, spinel and goethite, lepidocrocite, resin on top.
 
     The order of the layers follows the rust models of Misawa and of Evans: alpha-FeOOH next to the
     steel, gamma-FeOOH outside, spinel mixed with FeOOH near the metal. Layers are fractions of the map
     height, so that a map of any size shows all of them.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    step_um
+        Distance of both.
+    seed
+        What the random parts are drawn from.
+    letter
+        Whether the sample bears a letter F of quartz in its middle, which shows how a map lies. Nothing else changes.
 
     Raises
     ------
@@ -76,6 +105,10 @@ def rust_sample(shape: tuple[int, int] = (30, 40), *, step_um: float = 2.0, seed
 
     blocks = weights.reshape(rows, _SUB, cols, _SUB, len(NAMES)).mean(axis=(1, 3))
     blocks /= blocks.sum(axis=2, keepdims=True)
+    if letter:
+        marked = letter_cells(shape)
+        blocks[marked] *= 1 - _LETTER_FRACTION
+        blocks[marked, INDEX["quartz"]] += _LETTER_FRACTION
     thickness = 10.0 * (1 + 0.08 * _smooth(rng, (rows, cols), 8.0 / step_um))
     return Sample(
         x_um=np.arange(cols, dtype=np.float64) * step_um,

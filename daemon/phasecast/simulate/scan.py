@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from bluesky.plans import grid_scan
-from bluesky.utils import Msg
+from bluesky.utils import Msg, RequestAbort
 
 from phasecast.simulate.devices import Axis, Pilatus
 from phasecast.simulate.faults import Faults
@@ -28,14 +28,19 @@ def rust_map(
     shape: tuple[int, int],
     faults: Faults,
     dies_at: int | None = None,
+    before_point: Callable[[int], None] = lambda point: None,
     md: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Yield the messages of a snaking grid_scan, y slow and x fast, of shape (rows, cols).
+
+    `before_point` is called with the number of each point before the stage moves there.
 
     Raises
     ------
     RunDiesError
         At point ``dies_at``.
+    RequestAbort
+        At the point at which the scan is aborted.
     """
     rows, cols = shape
     point = -1
@@ -47,6 +52,9 @@ def rust_map(
         point += 1
         if point == dies_at:
             raise RunDiesError
+        if point == faults.abort_at:
+            raise RequestAbort
+        before_point(point)
         detector.point = point
         detector.lead_in = faults.lead_in_frames if point == 0 else 0
         detector.row_starts = point % cols == 0
