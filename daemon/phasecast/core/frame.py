@@ -1,5 +1,6 @@
 """A raw detector frame, decoded once at the edge, and where to read it again."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType, Protocol
@@ -20,8 +21,8 @@ def counter_key(number: int) -> FrameKey:
 
 
 def file_key(name: str) -> FrameKey:
-    """Key of a frame by the name of its file, without folders."""
-    return FrameKey(f"file:{name}")
+    """Key of a frame by the name of its file, without folders; composed and decomposed letters are the same (NFC)."""
+    return FrameKey(f"file:{unicodedata.normalize('NFC', name)}")
 
 
 def datum_key(datum_id: str) -> FrameKey:

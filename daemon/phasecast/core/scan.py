@@ -83,6 +83,8 @@ class PointMeasured:
         All other numbers of the event (monitors).
     frame_keys
         Names by which the event calls its frame; empty if it calls none.
+    time_is_measured
+        Whether `time_s` tells when the stage was there; else it only says when that was learnt.
     """
 
     uid: ScanUid
@@ -92,6 +94,29 @@ class PointMeasured:
     position: Mapping[str, float]
     scalars: Mapping[str, float] = field(default_factory=dict)
     frame_keys: tuple[FrameKey, ...] = ()
+    time_is_measured: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionDoubt:
+    """Positions of a scan may be wrong.
+
+    Parameters
+    ----------
+    uid
+        The scan.
+    from_index
+        First point in doubt.
+    to_index
+        First point after it that is not; None if all later ones are in doubt.
+    reason
+        One clear line for a person.
+    """
+
+    uid: ScanUid
+    from_index: int
+    to_index: int | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +195,8 @@ class Defect:
         Start of its exposure on the detector's clock; None if unknown.
     reference
         Where the raw bytes lie.
+    series
+        Series of that frame, where it is not what stands before the last ``/`` of `frame_id`.
     """
 
     reason: str
@@ -181,6 +208,7 @@ class Defect:
     frame_keys: tuple[FrameKey, ...] = ()
     hardware_s: float | None = None
     reference: FrameReference | None = None
+    series: str = ""
 
 
-Message = ScanStart | PointMeasured | ScanStop | SeriesStart | SeriesEnd | Frame | Defect
+Message = ScanStart | PointMeasured | PositionDoubt | ScanStop | SeriesStart | SeriesEnd | Frame | Defect

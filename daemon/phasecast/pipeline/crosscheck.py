@@ -105,7 +105,7 @@ class JoinCheck:
         rows = self.expected_points // self.row_points if self.row_points else 0
         wanted = self.expected_points + rows * self.skip_frames_per_row
         if expected_frames != wanted:
-            self._raise(
+            self.raise_doubt(
                 0,
                 f"the detector announced {expected_frames} frames for {wanted} expected "
                 f"({self.expected_points} points); declare skip_frames_per_row or align by time",
@@ -145,9 +145,9 @@ class JoinCheck:
         rows = measured_points // self.row_points if self.row_points else 0
         wanted = measured_points + rows * self.skip_frames_per_row
         if surplus_frames:
-            self._raise(0, f"{surplus_frames} more frames than positions, joined by order")
+            self.raise_doubt(0, f"{surplus_frames} more frames than positions, joined by order")
         elif wanted not in frames_taken and self.doubt is None:
-            self._raise(0, f"{max(frames_taken, default=0)} frames for {wanted} expected, joined by order")
+            self.raise_doubt(0, f"{max(frames_taken, default=0)} frames for {wanted} expected, joined by order")
 
     def _watch_difference(self, pair: PairTimes) -> None:
         difference = pair.frame_s - pair.point_s
@@ -171,7 +171,7 @@ class JoinCheck:
             first = min(self._deviating)
             # more frames from the very start of a row: most likely lead-in frames, and then the first row had them too
             lead_in = self.row_points and first % self.row_points == 0 and deviation < 0
-            self._raise(
+            self.raise_doubt(
                 0 if lead_in else self.row_start(first),
                 f"frame times moved by {deviation * 1e3:+.0f} ms against position times ({points:+d} points) "
                 f"at point {first}; declare skip_frames_per_row or align by time",
@@ -194,7 +194,7 @@ class JoinCheck:
         first = self.row_start(pairs[0].index)
         shift = best_shift(frames, points)
         if shift is not None and shift.is_evident:
-            self._raise(
+            self.raise_doubt(
                 first,
                 f"frame times fit position times {shift.frames:+d} frames away "
                 f"(spread {shift.spread_s * 1e3:.1f} ms, unshifted {shift.unshifted_spread_s * 1e3:.1f} ms); "
@@ -204,12 +204,13 @@ class JoinCheck:
         gap = float(np.median([pair.receipt_gap_s for pair in pairs]))
         period = point_period_s(points)
         if abs(gap) > period / 2 + _LATENCY_ALLOWANCE_S:
-            self._raise(
+            self.raise_doubt(
                 first,
                 f"frames arrive {gap:+.1f} s from their positions, over half a point period ({period:.2g} s); "
                 "declare skip_frames_per_row or align by time",
             )
 
-    def _raise(self, from_index: int, reason: str) -> None:
+    def raise_doubt(self, from_index: int, reason: str) -> None:
+        """Doubt all points from one on; a doubt that begins earlier stands."""
         if self.doubt is None or from_index < self.doubt.from_index:
             self.doubt = Doubt(from_index=from_index, reason=reason)

@@ -12,6 +12,7 @@ from phasecast.core.scan import (
     Defect,
     Message,
     PointMeasured,
+    PositionDoubt,
     ScanStart,
     ScanStop,
     ScanUid,
@@ -134,7 +135,7 @@ class ScanDesk:
         match message:
             case ScanStart():
                 self._start(message, record)
-            case PointMeasured(uid=uid) | ScanStop(uid=uid):
+            case PointMeasured(uid=uid) | PositionDoubt(uid=uid) | ScanStop(uid=uid):
                 self._take_for_scan(uid, message, record.received_s)
             case SeriesStart() | SeriesEnd():
                 self._take_series(message, record)
@@ -244,7 +245,9 @@ class ScanDesk:
             else:
                 fold.add_frame(*entry)
 
-    def _take_for_scan(self, uid: ScanUid, message: PointMeasured | ScanStop, received_s: float) -> None:
+    def _take_for_scan(
+        self, uid: ScanUid, message: PointMeasured | PositionDoubt | ScanStop, received_s: float
+    ) -> None:
         scan = self._open.get(uid)
         if scan is None:
             if uid not in self._ignored:
@@ -253,6 +256,8 @@ class ScanDesk:
         scan.newest_s = max(scan.newest_s, received_s)
         if isinstance(message, PointMeasured):
             scan.fold.add_point(message)
+        elif isinstance(message, PositionDoubt):
+            scan.fold.add_doubt(message)
         else:
             scan.fold.set_stop(message)
             if message.exit_status != "success":
@@ -310,7 +315,7 @@ class ScanDesk:
             logger.warning("frame %s came after its scan was closed", frame.frame_id)
 
     def _take_defect(self, defect: Defect, record: RawRecord) -> None:
-        series = defect.frame_id.rpartition("/")[0] if defect.frame_id else ""
+        series = defect.series or (defect.frame_id.rpartition("/")[0] if defect.frame_id else "")
         if self._fold_rules.frames_place_themselves and defect.frame_id and defect.number is not None:
             self._open_implicit(defect.frame_id, series, record)
         scan = self._scan_of(series) if series else None

@@ -9,7 +9,7 @@ import numpy as np
 from phasecast.core.frame import FrameId
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.protocols import Reduced, Rejection
-from phasecast.core.scan import Defect, PointMeasured, ScanStart, ScanStop, SeriesStart
+from phasecast.core.scan import Defect, PointMeasured, PositionDoubt, ScanStart, ScanStop, SeriesStart
 from phasecast.pipeline.crosscheck import Doubt, JoinCheck, PairTimes
 from phasecast.pipeline.join import FrameTicket, Joiner, JoinRule, Match
 from phasecast.pipeline.ledger import Ledger
@@ -207,7 +207,7 @@ class ScanFold:
         if defect.frame_id is not None and defect.number is not None:
             ticket = FrameTicket(
                 frame_id=defect.frame_id,
-                series=defect.frame_id.rpartition("/")[0],
+                series=defect.series or defect.frame_id.rpartition("/")[0],
                 number=defect.number,
                 keys=defect.frame_keys,
                 received_s=defect.received_s,
@@ -215,6 +215,17 @@ class ScanFold:
                 reference=defect.reference,
             )
             self.add_frame(ticket, Rejection(reason=defect.reason, detail=defect.detail))
+
+    def add_doubt(self, doubt: PositionDoubt) -> None:
+        """Take a doubt of the source about positions: of a few points, or of all from one on."""
+        if doubt.to_index is None:
+            self._check.raise_doubt(doubt.from_index, doubt.reason)
+            return
+        self.counters["position_doubts"] += 1
+        self._defects.append(
+            Defect(reason="position doubtful", detail=doubt.reason, channel="join", received_s=self._newest_s)
+        )
+        self.ledger.add_flags(range(doubt.from_index, doubt.to_index), PointFlag.POSITION_DOUBTFUL)
 
     def set_stop(self, stop: ScanStop) -> None:
         """Take the end of the scan; later frames and positions are still welcome."""
@@ -286,7 +297,7 @@ class ScanFold:
             self._score(index, outcome, max(ticket.received_s, point.received_s))
         self.ledger.add_flags([index], flags)
         self._flag_if_doubted(index)
-        if not self.rules.frames_place_themselves:
+        if point.time_is_measured and not self.rules.frames_place_themselves:
             self._check.add(
                 PairTimes(
                     index=index,

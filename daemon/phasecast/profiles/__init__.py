@@ -1,24 +1,32 @@
 """Instrument profiles: schema, loading with readable errors, and lifting of older versions."""
 
-from phasecast.profiles.instrument import Corrections, Detector, Geometry, PatternAxis
-from phasecast.profiles.load import list_profiles, load_profile
+from phasecast.profiles.instrument import ArmAxis, Corrections, Detector, Geometry, PatternAxis
+from phasecast.profiles.load import list_profiles, load_profile, load_scan, parse_scan
+from phasecast.profiles.scan_declaration import LogAxis, PositionLog, ScanDeclaration, time_zone
 from phasecast.profiles.scanning import FrameFiles, HeaderAxis, Join, Monitors, PositionAxis, Positions
 from phasecast.profiles.schema import PhaseClass, Profile, profile_json_schema
 
 __all__ = [
+    "ArmAxis",
     "Corrections",
     "Detector",
     "FrameFiles",
     "Geometry",
     "HeaderAxis",
     "Join",
+    "LogAxis",
     "Monitors",
     "PatternAxis",
     "PhaseClass",
     "PositionAxis",
+    "PositionLog",
     "Positions",
     "Profile",
+    "ScanDeclaration",
     "list_profiles",
     "load_profile",
+    "load_scan",
+    "parse_scan",
     "profile_json_schema",
+    "time_zone",
 ]

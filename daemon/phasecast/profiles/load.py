@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from phasecast.core.errors import ProfileError
+from phasecast.profiles.scan_declaration import ScanDeclaration
 from phasecast.profiles.schema import Profile
 from phasecast.profiles.upgrade import upgrade
 from phasecast_profiles.shipped import shipped_profiles
@@ -51,6 +52,38 @@ def load_profile(name_or_path: str | Path) -> Profile:
     return _with_absolute_files(profile, path.parent)
 
 
+def load_scan(path: str | Path) -> ScanDeclaration:
+    """Load the declaration of a scan from a TOML file; the path of its log comes back absolute.
+
+    Raises
+    ------
+    ProfileError
+        If it cannot be read or breaks a rule; the message names file, field, value and remedy.
+    """
+    path = Path(path).expanduser()
+    try:
+        declaration = parse_scan(path.read_text(encoding="utf-8-sig"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(f"cannot be read: {error}", where=str(path), remedy="check the file") from error
+    return declaration.with_log(None, path.absolute().parent)
+
+
+def parse_scan(text: str, path: Path) -> ScanDeclaration:
+    """Return the declaration that a TOML text holds.
+
+    Raises
+    ------
+    ProfileError
+        If it breaks a rule; `path` is where the message says it stands.
+    """
+    try:
+        return ScanDeclaration.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"is not valid TOML: {error}", where=str(path), remedy="correct that line") from error
+    except ValidationError as error:
+        raise _readable(error, path, ScanDeclaration) from error
+
+
 def _find(name_or_path: str | Path) -> Path:
     shipped = shipped_profiles()
     if isinstance(name_or_path, str) and name_or_path in shipped:
@@ -76,7 +109,7 @@ def _with_absolute_files(profile: Profile, folder: Path) -> Profile:
     return profile.model_copy(update={"detector": detector, "geometry": geometry})
 
 
-def _readable(error: ValidationError, path: Path) -> ProfileError:
+def _readable(error: ValidationError, path: Path, root: type[BaseModel] = Profile) -> ProfileError:
     problems = error.errors(include_url=False)
     # An unknown key is most often a misspelt one, and explains the "missing" that comes with it.
     problem = next((entry for entry in problems if entry["type"] == "extra_forbidden"), problems[0])
@@ -85,23 +118,23 @@ def _readable(error: ValidationError, path: Path) -> ProfileError:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     kind = problem["type"]
     if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(location[:-1], root)
         close = difflib.get_close_matches(str(location[-1]), known, n=2, cutoff=0.5)
         what = f"unknown key {str(location[-1])!r}, value {problem['input']!r}"
         remedy = f"did you mean {' or '.join(close)}?" if close else f"known keys: {', '.join(known)}"
     elif kind == "missing":
         what = "this key is required"
-        remedy = _description(location) or "add it"
+        remedy = _description(location, root) or "add it"
     else:
         reason = problem["msg"].removeprefix("Value error, ")
         what = reason if isinstance(problem["input"], dict) else f"wrong value {problem['input']!r}: {reason}"
-        remedy = _description(location) or "correct it"
+        remedy = _description(location, root) or "correct it"
     return ProfileError(what + more, where=f"{path}: {dotted}" if dotted else str(path), remedy=remedy)
 
 
-def _part_at(location: Sequence[str | int]) -> type[BaseModel] | None:
+def _part_at(location: Sequence[str | int], root: type[BaseModel]) -> type[BaseModel] | None:
     """Return the schema part that a location inside a profile lies in."""
-    part: type[BaseModel] | None = Profile
+    part: type[BaseModel] | None = root
     for step in location:
         if isinstance(step, int):
             continue
@@ -119,15 +152,15 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _known_keys(location: Sequence[str | int]) -> list[str]:
-    part = _part_at(location)
+def _known_keys(location: Sequence[str | int], root: type[BaseModel]) -> list[str]:
+    part = _part_at(location, root)
     return list(part.model_fields) if part else []
 
 
-def _description(location: Sequence[str | int]) -> str:
+def _description(location: Sequence[str | int], root: type[BaseModel]) -> str:
     names = [step for step in location if isinstance(step, str)]
     for length in range(len(names), 0, -1):
-        part = _part_at(names[: length - 1])
+        part = _part_at(names[: length - 1], root)
         if part is not None and names[length - 1] in part.model_fields:
             return part.model_fields[names[length - 1]].description or ""
     return ""

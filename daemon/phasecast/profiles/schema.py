@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from phasecast.profiles.base import ProfilePart
 from phasecast.profiles.instrument import Corrections, Detector, Geometry, PatternAxis
+from phasecast.profiles.scan_declaration import PositionLog
 from phasecast.profiles.scanning import Footprint, FrameFiles, Join, Monitors, Positions, Reporting
 
 SCHEMA_VERSION = 1
@@ -57,6 +58,9 @@ class Profile(ProfilePart):
     positions: Positions | None = Field(default=None, description="Which event fields are the sample's coordinates.")
     monitors: Monitors = Field(default=Monitors(), description="Which event fields normalise patterns.")
     join: Join = Field(default=Join(), description="How frames find their scan points.")
+    position_log: PositionLog | None = Field(
+        default=None, description="How the log of positions is read, for scans that are declared with --scan."
+    )
     beam: Footprint | None = Field(default=None, description="Size of the beam on the sample; leave out if unknown.")
     frame_files: FrameFiles = Field(
         default=FrameFiles(),

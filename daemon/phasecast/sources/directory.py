@@ -161,6 +161,9 @@ class FileDecoder:
         base = PurePosixPath(note.name).name
         parsed = parse_frame_name(base, self._number_pattern)
         number = parsed.number if parsed else None
+        folder = str(PurePosixPath(note.name).parent)
+        series = parsed.series if parsed else base
+        series = series if folder == "." else f"{folder}/{series}"
         keys = _keys(base, number)
         reference = FrameReference(store="file", path=note.path, offset=0, number=number or 0, sha256=note.sha256)
         reason, detail = CORRUPT_FRAME if note.corrupt else INCOMPLETE_FILE, note.problem
@@ -175,13 +178,11 @@ class FileDecoder:
             except FrameError as error:
                 reason, detail = CORRUPT_FRAME, error.what
             else:
-                folder = str(PurePosixPath(note.name).parent)
-                series = parsed.series if parsed else base
                 return self._frame(
                     record,
                     frame,
                     frame_id=FrameId(note.name),
-                    series=series if folder == "." else f"{folder}/{series}",
+                    series=series,
                     number=number or 0,
                     keys=keys,
                     reference=FrameReference(
@@ -197,6 +198,7 @@ class FileDecoder:
             number=number,
             frame_keys=keys,
             reference=reference,
+            series=series,
         )
 
     def _frame(
