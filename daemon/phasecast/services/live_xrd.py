@@ -19,6 +19,7 @@ from phasecast.profiles import load_profile
 from phasecast.records.mailbox import Mailbox
 from phasecast.records.samples import take_form
 from phasecast.records.status import StatusFile
+from phasecast.services.data_directory_guard import require_local_disk
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
@@ -91,12 +92,13 @@ def run_live_xrd(options: LiveOptions) -> int:
     Raises
     ------
     PhasecastError
-        If it cannot start: no such profile, geometry, bundle or source.
+        If it cannot start: no such profile, geometry, bundle or source, or a data directory on a network file system.
     """
     profile = load_profile(options.profile)
     uris = options.sources or profile.sources
     if not uris:
         raise SourceError("no source given", where=f"profile {profile.name}", remedy="name one with --source")
+    require_local_disk(options.data_dir)
     directory = DataDirectory(options.data_dir).create()
     use_one_thread()
     stage = build_stage(profile, model=options.model, device=options.device, poni=options.poni)

@@ -104,7 +104,8 @@ def run_preflight(options: PreflightOptions) -> list[Check]:
     found += [checks.check_energy(profile, stated), checks.check_threshold(profile, stated)]
     points = [point for entry in heard for point in entry.points]
     expects = any(entry.kind in ("bluesky", "capture") for entry in heard)
-    found.append(checks.check_i0(profile, points, expects_points=expects, listened_s=listened_s))
+    late = any(entry.joined_late for entry in heard)
+    found.append(checks.check_i0(profile, points, expects_points=expects, joined_late=late, listened_s=listened_s))
     found += [_log(path, before[path], listened_s) for path in options.logs]
     found.append(checks.check_clocks(_clock_offsets_s(heard)))
     found += instrument.found
@@ -251,7 +252,7 @@ def _test_frame(
         frame = heard_frame.frame
         if frame.reference.store != "file":
             stated = checks.stated_in_settings(heard_frame.settings) if heard_frame.settings else None
-            tried = _TestFrame(image=frame.image, origin="stream", stated=stated, bytes=frame.image.nbytes)
+            tried = _TestFrame(image=frame.image, origin="stream", stated=stated, bytes=_captured_bytes(heard_frame))
             return tried, green(name, f"frame {frame.number} of series {frame.series} came over {heard_frame.kind}")
     path = options.frame
     if path is None and heard_frame is not None and heard_frame.frame is not None:
@@ -273,6 +274,12 @@ def _test_frame(
     stated = checks.stated_in_header(content.header)
     tried = _TestFrame(image=content.image, origin=str(path), stated=stated, bytes=_FILE_RECORD_BYTES)
     return tried, green(name, said)
+
+
+def _captured_bytes(entry: Heard) -> int:
+    """Return what the capture keeps of a frame: a frame of the sample may compress half as well as the test frame."""
+    assert entry.frame is not None
+    return min(entry.frame.image.nbytes, 2 * entry.record_bytes)
 
 
 def _youngest(uris: Sequence[str], wires: SourceOptions) -> Path | None:

@@ -166,13 +166,36 @@ def check_pixels(*, masked: int, saturated: int, pixels: int, mask_file: str | N
     return green(name, said)
 
 
-def check_i0(profile: Profile, points: Sequence[PointMeasured], *, expects_points: bool, listened_s: float) -> Check:
-    """Tell whether the incident monitor is alive."""
+def check_i0(
+    profile: Profile,
+    points: Sequence[PointMeasured],
+    *,
+    expects_points: bool,
+    joined_late: bool = False,
+    listened_s: float,
+) -> Check:
+    """Tell whether the incident monitor is alive.
+
+    Parameters
+    ----------
+    profile
+        The instrument.
+    points
+        Points that were measured while the sources were listened to.
+    expects_points
+        Whether a source gives measured points.
+    joined_late
+        Whether a scan was running when listening began.
+    listened_s
+        How long that was.
+    """
     name, monitor = "I0", profile.monitors.i0_field
     if monitor is None:
         return unchecked(
             name, "the profile names none: intensities are not normalised", "name monitors.i0_field in the profile"
         )
+    if not points and joined_late:
+        return red(name, "a scan was running already, its points cannot be read", "look again when it has ended")
     if not points:
         said = f"no measured point came in {listened_s:.0f} s" if expects_points else "no source gives measured points"
         return red(name, said, "run a count of one point while this command listens (longer with --listen-s)")

@@ -15,6 +15,7 @@ from phasecast.core.record import CapturePosition, Channel, RawRecord
 from phasecast.core.scan import Defect, Message, PointMeasured, ScanStart, SeriesStart
 from phasecast.sources.capture import CaptureReader
 from phasecast.sources.capture_format import list_segments
+from phasecast.sources.documents import UNKNOWN_RUN
 from phasecast.sources.frame_file import FrameContent, read_frame_file
 from phasecast.sources.uri import Source, SourceOptions, make_decoder, open_source
 
@@ -49,6 +50,10 @@ class Heard:
         Points that were measured, the newest last.
     defects
         What could not be used.
+    joined_late
+        Whether a scan was running when listening began: what it sends cannot be read without its beginning.
+    record_bytes
+        Size of the largest record.
     """
 
     uri: str
@@ -63,14 +68,17 @@ class Heard:
     scans: int = 0
     points: list[PointMeasured] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
+    joined_late: bool = False
+    record_bytes: int = 0
 
     @property
     def kind(self) -> str:
         """``files``, ``simplon``, ``bluesky`` and so on."""
         return str(self.channel).partition(".")[0]
 
-    def take(self, messages: Iterable[Message]) -> None:
+    def take(self, record: RawRecord, messages: Iterable[Message]) -> None:
         """Note what one record says."""
+        self.record_bytes = max(self.record_bytes, sum(map(len, record.parts)))
         for message in messages:
             match message:
                 case Frame():
@@ -81,6 +89,8 @@ class Heard:
                     self.settings = message.settings
                 case ScanStart():
                     self.scans += 1
+                case Defect(reason=reason) if reason == UNKNOWN_RUN and not self.scans:
+                    self.joined_late = True
                 case Defect():
                     self.defects = [*self.defects[-9:], message]
                 case _:
@@ -146,7 +156,7 @@ def listen(
                 source, entry = next(pair for pair in sources if pair[0].channel == record.channel)
                 entry.records += 1
                 if entry.records <= _MOST_RECORDS:
-                    entry.take(source.decoder.decode(record))
+                    entry.take(record, source.decoder.decode(record))
             for source, entry in sources:
                 _ask(source, entry)
             left_s = deadline_s - time.monotonic()
@@ -199,7 +209,7 @@ def follow_capture(
                 entry = heard.get(record.channel)
                 if entry is not None:
                     entry.records += 1
-                    entry.take(decoders[record.channel].decode(record))
+                    entry.take(record, decoders[record.channel].decode(record))
             left_s = deadline_s - time.monotonic()
             if left_s <= 0 or enough(list(heard.values())):
                 return list(heard.values())
