@@ -28,7 +28,7 @@ from phasecast.sources.frame_name import is_frame_name
 from phasecast.sources.uri import SourceOptions
 from phasecast.xrd.classifier import Classifier
 from phasecast.xrd.corrections import corrections_from_profile
-from phasecast.xrd.geometry import geometry_from_profile
+from phasecast.xrd.geometry import DetectorGeometry, geometry_from_profile
 from phasecast.xrd.integrator import Integrator
 from phasecast.xrd.stages import XrdStage
 
@@ -136,11 +136,11 @@ def _build(profile: Profile, options: PreflightOptions) -> _Instrument:
     """Build geometry, mask and model one by one, so that each names its own fault."""
     built = _Instrument()
     named = options.poni or (Path(profile.geometry.poni_file) if profile.geometry.poni_file else None)
+    geometry: DetectorGeometry | None = None
     try:
         geometry = geometry_from_profile(profile, options.poni)
     except PhasecastError as error:
         built.found.append(_fault("geometry", error))
-        geometry = None
     else:
         poni = named.expanduser() if named is not None else None
         built.found.append(checks.check_geometry_age(poni, limit_h=options.max_geometry_age_h))
