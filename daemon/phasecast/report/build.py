@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phasecast
+from phasecast.core.ledger import PointState
 from phasecast.report.data_quality import quality_of
 from phasecast.report.describe import geometry_of, replay_of, sample_of, scan_of, settings_of, timing_of
 from phasecast.report.material import Chosen, Material
@@ -127,7 +128,8 @@ def _condition(result: Result) -> Condition:
         return "aborted"
     if status == "fail":
         return "failed"
-    return "complete" if result.points_done == result.points else "partial"
+    measured_again = result.ledger_sums[PointState.SUPERSEDED.label]
+    return "complete" if result.points_done + measured_again == result.points else "partial"
 
 
 def _regions(material: Material) -> Iterator[RegionShares]:

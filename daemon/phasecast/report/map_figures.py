@@ -242,13 +242,14 @@ def _scatter_composite(axes: Axes, scene: Scene) -> None:
     patches, faces = [], []
     for point in shown:
         classes: Sequence[int] = np.flatnonzero(present[point]).tolist()
-        corner = (scene.x_um[point] - scene.width_um / 2, scene.y_um[point] - scene.height_um / 2)
-        width = scene.width_um / max(len(classes), 1)
+        whole, height = scene.size_of(int(point))
+        corner = (scene.x_um[point] - whole / 2, scene.y_um[point] - height / 2)
+        width = whole / max(len(classes), 1)
         for k, index in enumerate(classes):
-            patches.append(Rectangle((corner[0] + k * width, corner[1]), width, scene.height_um))
+            patches.append(Rectangle((corner[0] + k * width, corner[1]), width, height))
             faces.append(colours[index])
         if not classes:
-            patches.append(Rectangle(corner, scene.width_um, scene.height_um))
+            patches.append(Rectangle(corner, whole, height))
             faces.append("#FFFFFF")
     axes.add_collection(PatchCollection(patches, facecolors=faces, linewidths=0, rasterized=True))
     frames = PatchCollection(list(squares_of(scene, np.isin(np.arange(scene.state.size), shown))), rasterized=True)
@@ -274,4 +275,5 @@ def squares_of(scene: Scene, chosen: NDArray[np.bool_]) -> Iterator[Rectangle]:
         if scene.placement is not None:
             x = scene.placement.x_um[scene.placement.columns[point]]
             y = scene.placement.y_um[scene.placement.rows[point]]
-        yield Rectangle((x - scene.width_um / 2, y - scene.height_um / 2), scene.width_um, scene.height_um)
+        width, height = scene.size_of(int(point))
+        yield Rectangle((x - width / 2, y - height / 2), width, height)

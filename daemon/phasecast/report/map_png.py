@@ -101,15 +101,15 @@ def _draw_composite(figure: SubFigure, scene: Scene, result: Result, say: Words)
 def _scatter_composite(axes: Axes, scene: Scene, colours: Sequence[str]) -> None:
     for point in np.flatnonzero(scene.done & np.isfinite(scene.x_um) & np.isfinite(scene.y_um)):
         classes = np.flatnonzero(scene.present()[point])
-        corner = (scene.x_um[point] - scene.width_um / 2, scene.y_um[point] - scene.height_um / 2)
+        whole, height = scene.size_of(int(point))
+        corner = (scene.x_um[point] - whole / 2, scene.y_um[point] - height / 2)
+        if not classes.size:
+            # opaque: of a coarse point below nothing may look through
+            axes.add_patch(Rectangle(corner, whole, height, facecolor="white"))
         for k, index in enumerate(classes):
-            width = scene.width_um / len(classes)
-            axes.add_patch(
-                Rectangle((corner[0] + k * width, corner[1]), width, scene.height_um, facecolor=colours[int(index)])
-            )
-        axes.add_patch(
-            Rectangle(corner, scene.width_um, scene.height_um, fill=False, edgecolor=UNSURE_COLOUR, linewidth=0.8)
-        )
+            width = whole / len(classes)
+            axes.add_patch(Rectangle((corner[0] + k * width, corner[1]), width, height, facecolor=colours[int(index)]))
+        axes.add_patch(Rectangle(corner, whole, height, fill=False, edgecolor=UNSURE_COLOUR, linewidth=0.8))
     _mark_missing(axes, scene)
 
 

@@ -19,7 +19,7 @@ from phasecast.core.result import ColumnSpec, ResultHeader
 from phasecast.results import layout
 from phasecast.results.access import open_for_reading
 from phasecast.results.grid import Grid, Placement
-from phasecast.results.lazy import CommittedRows, lazy_array
+from phasecast.results.lazy import CommittedRows, Rows, lazy_array
 
 _DIMENSION_OF_AXIS = {layout.PATTERN_AXIS: "tth_deg", layout.CLASS_AXIS: "class_id"}
 
@@ -259,6 +259,11 @@ class Result:
             self._believed(layout.ledger_dataset("x_um")), self._believed(layout.ledger_dataset("y_um"))
         )
 
+    @property
+    def cell_sizes_um(self) -> NDArray[np.float64] | None:
+        """Width and height of the cell of each point, (n, 2); None where all are alike."""
+        return None
+
     def map_of(self, values: ArrayLike, *, select: NDArray[np.bool_] | None = None, fill: Any = None) -> xr.DataArray:
         """Return per-point values as a map (y_um, x_um) in sample coordinates, y ascending.
 
@@ -352,7 +357,7 @@ class Result:
             )
         return column
 
-    def _committed(self, column: ColumnSpec) -> CommittedRows:
+    def _committed(self, column: ColumnSpec) -> Rows:
         dataset = self._dataset(layout.column_dataset(column.name, column.axis))
         return CommittedRows(dataset, self._done[: min(self.points, dataset.shape[0])])
 

@@ -38,6 +38,8 @@ class Scene:
         The classes.
     x_label, y_label
         Labels of the axes.
+    sizes_um
+        Width and height of each point where they differ, (n, 2); only without a placement.
     """
 
     x_um: Floats
@@ -51,6 +53,13 @@ class Scene:
     classes: Sequence[PhaseClass]
     x_label: str = "x (µm)"
     y_label: str = "y (µm)"
+    sizes_um: Floats | None = None
+
+    def size_of(self, point: int) -> tuple[float, float]:
+        """Width and height of the cell that stands for a point, um."""
+        if self.sizes_um is None:
+            return self.width_um, self.height_um
+        return float(self.sizes_um[point, 0]), float(self.sizes_um[point, 1])
 
     @property
     def done(self) -> NDArray[np.bool_]:
@@ -101,6 +110,12 @@ def scene_of(result: Result) -> Scene:
         x, y = np.arange(x.size, dtype=np.float64), np.zeros(x.size)
         labels = {"x_label": "point (no positions)", "y_label": ""}
     size = spacing_um(x, y)
+    sizes = result.cell_sizes_um
+    if sizes is not None and not labels:
+        width, height = np.max(sizes, axis=0).tolist()
+        return Scene(
+            x_um=x, y_um=y, width_um=width, height_um=height, placement=None, sizes_um=sizes, **labels, **common
+        )
     return Scene(x_um=x, y_um=y, width_um=size, height_um=size, placement=None, **labels, **common)
 
 
