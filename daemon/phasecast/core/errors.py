@@ -30,6 +30,10 @@ class GeometryError(PhasecastError):
     """A detector geometry that is missing, unreadable or contradicts the profile."""
 
 
+class CalibrationError(PhasecastError):
+    """A frame of a standard from which no geometry can be had that is good enough."""
+
+
 class FrameError(PhasecastError):
     """One raw frame that cannot be reduced; the scan goes on without it."""
 

@@ -1,0 +1,227 @@
+"""Rings of a standard on one frame: which lines are in the window, and points on those that can be seen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pyFAI.calibrant import get_calibrant
+from pyFAI.detectors import Detector, detector_factory
+from pyFAI.geometryRefinement import GeometryRefinement
+from pyFAI.goniometer import SingleGeometry
+from pyFAI.integrator.azimuthal import AzimuthalIntegrator
+
+from phasecast.core.errors import CalibrationError
+from phasecast.xrd.geometry import DetectorGeometry
+
+Standard = Literal["LaB6", "CeO2", "Si"]
+STANDARDS: tuple[Standard, ...] = get_args(Standard)
+
+PARAMETERS = ("dist", "poni1", "poni2", "rot1", "rot2", "rot3")
+"""Order of pyFAI: metres and radians."""
+
+MIN_POINTS = 8
+"""Fewer points than this are no ring."""
+MAX_SPREAD_DEG = 0.03
+"""Points of a ring scatter by less than this or half a pixel; those in noise scatter over the gap between lines."""
+CLIP_SIGMAS = 4.0
+MAX_CLIPPED = 0.25
+
+Parameters = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandardLine:
+    """One line of a standard.
+
+    Parameters
+    ----------
+    index
+        Place among the standard's lines, from 0.
+    hkl
+        Miller indices, such as ``(110)``.
+    tth_deg
+        2theta at the wavelength used.
+    """
+
+    index: int
+    hkl: str
+    tth_deg: float
+
+    @property
+    def label(self) -> str:
+        """For people: ``(110) at 24.35 deg``."""
+        return f"{self.hkl} at {self.tth_deg:.2f} deg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CalibrationFrame:
+    """A frame of a standard, prepared.
+
+    Parameters
+    ----------
+    image
+        Counts, shape (rows, cols), 0 where masked.
+    mask
+        True where a pixel is not used, shape (rows, cols).
+    standard
+        The standard on the sample's place.
+    lines
+        Its lines by rising 2theta.
+    detector
+        pyFAI's detector, orientation included.
+    wavelength_m
+        Wavelength of the beam, in metres.
+    pyfai
+        A geometry of pyFAI's that answers for any parameters given to it.
+    """
+
+    image: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    standard: Standard
+    lines: tuple[StandardLine, ...]
+    detector: Detector
+    wavelength_m: float
+    pyfai: AzimuthalIntegrator
+
+    def refinement(self, parameters: Parameters) -> GeometryRefinement:
+        """Return pyFAI's refinement at the given geometry, without points."""
+        return self._single(parameters).geometry_refinement
+
+    def tth_deg(self, parameters: Parameters, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> Parameters:
+        """Return 2theta of pixels."""
+        return np.asarray(np.rad2deg(self.pyfai.tth(rows, cols, param=parameters)), dtype=np.float64)
+
+    def window_deg(self, parameters: Parameters) -> tuple[float, float]:
+        """Lowest and highest 2theta on the detector."""
+        rows, cols = np.indices(self.image.shape, dtype=np.float64)
+        tth_deg = self.tth_deg(parameters, rows.ravel(), cols.ravel())
+        return float(tth_deg.min()), float(tth_deg.max())
+
+    def lines_inside(self, window_deg: tuple[float, float], margin_deg: float = 0.0) -> tuple[StandardLine, ...]:
+        """Lines that a window holds, which a margin widens on both sides."""
+        low, high = window_deg[0] - margin_deg, window_deg[1] + margin_deg
+        return tuple(line for line in self.lines if low <= line.tth_deg <= high)
+
+    def _single(self, parameters: Parameters) -> SingleGeometry:
+        detector = detector_factory(self.detector.__class__.__name__, config={"orientation": self.detector.orientation})
+        detector.mask = self.mask.astype(np.int8)
+        calibrant = get_calibrant(self.standard, wavelength=self.wavelength_m)
+        geometry = dict(zip(PARAMETERS, (float(value) for value in parameters), strict=True))
+        return SingleGeometry(
+            "frame", image=self.image, calibrant=calibrant, detector=detector, geometry={**geometry, "wavelength": None}
+        )
+
+    def extract(self, parameters: Parameters, *, points_per_deg: float = 5.0) -> NDArray[np.float64]:
+        """Return points on rings that can be seen: columns row, col (pixels), index of the line; shape (n, 3).
+
+        pyFAI looks for local maxima between a quarter of the gap below and above each line. A line that is not there
+        yields maxima of noise, which scatter: rings whose points scatter too much, or of too few points, are left out.
+        """
+        single = self._single(parameters)
+        # pyFAI shuffles its candidates with numpy's global generator: the same frame must give the same geometry
+        state = np.random.get_state()  # noqa: NPY002
+        np.random.seed(20)  # noqa: NPY002
+        try:
+            found = np.asarray(single.extract_cp(pts_per_deg=points_per_deg).getList(), dtype=np.float64)
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+        if not found.size:
+            return np.empty((0, 3))
+        rings = [self._clip(found[found[:, 2] == index], parameters) for index in np.unique(found[:, 2])]
+        return np.concatenate(rings)
+
+    def residuals_deg(self, parameters: Parameters, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """2theta of each point less that of its line."""
+        lines_deg = np.array([line.tth_deg for line in self.lines])
+        return self.tth_deg(parameters, points[:, 0], points[:, 1]) - lines_deg[points[:, 2].astype(int)]
+
+    def azimuth_deg(self, parameters: Parameters, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Azimuth of each point about the beam, without a jump inside the detector."""
+        rows, cols = (np.append(points[:, axis], (length - 1) / 2) for axis, length in enumerate(self.image.shape))
+        _, along_slow, along_fast = self.pyfai.calc_pos_zyx(d1=rows, d2=cols, param=parameters)
+        azimuth_rad = np.arctan2(along_slow, along_fast)
+        turned_rad = azimuth_rad[:-1] - azimuth_rad[-1]
+        return np.asarray(np.rad2deg(np.angle(np.exp(1j * turned_rad)) + azimuth_rad[-1]), dtype=np.float64)
+
+    def clip(self, parameters: Parameters, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return points without those that lie off the rest of their ring, and without rings that are none."""
+        if not len(points):
+            return points
+        return np.concatenate(
+            [self._clip(points[points[:, 2] == index], parameters) for index in np.unique(points[:, 2])]
+        )
+
+    def _clip(self, ring: NDArray[np.float64], parameters: Parameters) -> NDArray[np.float64]:
+        residual = self.residuals_deg(parameters, ring)
+        # a ring may lie askew before refinement: what counts is the scatter about a parabola along it
+        azimuth_deg = self.azimuth_deg(parameters, ring)
+        smooth = _robust_parabola(azimuth_deg - np.median(azimuth_deg), residual)
+        off = np.abs(residual - smooth)
+        spread = 1.4826 * float(np.median(off))
+        pixel_deg = float(np.rad2deg(self.detector.pixel1 / parameters[0]))
+        kept = off <= max(CLIP_SIGMAS * spread, 0.25 * pixel_deg)
+        is_ring = spread <= max(MAX_SPREAD_DEG, 0.5 * pixel_deg) and kept.sum() >= max(
+            MIN_POINTS, (1 - MAX_CLIPPED) * len(ring)
+        )
+        return ring[kept] if is_ring else np.empty((0, 3))
+
+
+def _robust_parabola(place: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares thrice, each time without what lies far off."""
+    kept = np.ones(len(place), dtype=bool)
+    smooth = np.full(len(place), np.median(value))
+    for _ in range(3):
+        off = np.abs(value - smooth)
+        kept = off <= 3 * max(float(np.median(off)), 1e-6)
+        if kept.sum() < MIN_POINTS:
+            break
+        smooth = np.polynomial.Polynomial.fit(place[kept], value[kept], 2)(place)
+    return smooth
+
+
+def calibration_frame(
+    image: NDArray[np.integer], mask: NDArray[np.bool_], geometry: DetectorGeometry, standard: Standard
+) -> CalibrationFrame:
+    """Prepare a frame.
+
+    Raises
+    ------
+    CalibrationError
+        If nothing is left of the frame outside the mask.
+    """
+    if mask.all():
+        raise CalibrationError(
+            "every pixel is masked", where="frame", remedy="check the profile's mask and count_limit"
+        )
+    wavelength_m = geometry.wavelength_angstrom * 1e-10
+    calibrant = get_calibrant(standard, wavelength=wavelength_m)
+    tth_deg = np.rad2deg(calibrant.get_2th())
+    lines = tuple(
+        StandardLine(index=index, hkl=_cubic_name(reflection.hkl), tth_deg=float(value))
+        for index, (value, reflection) in enumerate(zip(tth_deg, calibrant.config.reflections, strict=False))
+    )
+    pyfai = geometry.pyfai()
+    return CalibrationFrame(
+        image=np.where(mask, 0, image).astype(np.float64),
+        mask=mask,
+        standard=standard,
+        lines=lines,
+        detector=pyfai.detector,
+        wavelength_m=wavelength_m,
+        pyfai=pyfai,
+    )
+
+
+def _cubic_name(hkl: Iterable[int]) -> str:
+    """All three standards are cubic, so the order of indices is free: the highest comes first."""
+    indices = sorted((abs(int(index)) for index in hkl), reverse=True)
+    return f"({('' if indices[0] < 10 else ' ').join(map(str, indices))})"
+
+
+def parameters_of(geometry: DetectorGeometry) -> Parameters:
+    """Geometry as pyFAI's six numbers, metres and radians."""
+    lengths_m = [value * 1e-3 for value in (geometry.distance_mm, geometry.poni1_mm, geometry.poni2_mm)]
+    angles_rad = np.deg2rad([geometry.rot1_deg, geometry.rot2_deg, geometry.rot3_deg])
+    return np.array([*lengths_m, *angles_rad])
