@@ -20,7 +20,7 @@ def test_a_daemon_told_to_stop_in_mid_scan_leaves_a_closed_file_that_its_success
         setup.begin()
         wait_until(lambda: done_in(setup.status) >= 20, "20 points", process=daemon)
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(30) == 0
+        assert daemon.wait(90) == 0
         status = setup.status
         assert status["state"] == "stopped"
         reported = done_in(status)
@@ -50,11 +50,11 @@ def test_a_daemon_told_to_stop_in_mid_scan_leaves_a_closed_file_that_its_success
 def test_a_second_start_before_the_stop_gives_two_files_and_loses_no_point(tmp_path):
     arguments = ("--fault", "second_start_at=17")
     with beamline(tmp_path, shape=f"4x{COLUMNS}", rate=25.0, arguments=arguments) as setup:
-        daemon = setup.start_daemon("--close-after-idle-s", "5")
+        daemon = setup.start_daemon("--close-after-idle-s", "15")
         setup.begin()
         wait_until(lambda: setup.status.get("finished_scans", 0) == 2, "both scans", process=daemon)
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(30) == 0
+        assert daemon.wait(90) == 0
     first, second = sorted(setup.results, key=lambda path: path.stat().st_ctime_ns)
     results = {}
     for path in (first, second):

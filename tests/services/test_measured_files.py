@@ -63,7 +63,7 @@ def map_daemon(measured_data, tmp_path_factory):
     with watched_folder(tmp_path_factory.mktemp("map"), *arguments, profile="gsecars-map") as setup:
         yield Dropped(setup)
         setup.processes[-1].send_signal(signal.SIGTERM)
-        assert setup.processes[-1].wait(30) == 0, (setup.folder / "daemon.log").read_text()
+        assert setup.processes[-1].wait(90) == 0, (setup.folder / "daemon.log").read_text()
 
 
 @pytest.fixture(scope="module")

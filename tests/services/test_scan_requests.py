@@ -50,7 +50,7 @@ def test_a_scan_that_a_person_declares_over_is_closed_and_says_by_whom(tmp_path)
         # the beamline goes on sending; that must not end the daemon
         wait_until(lambda: setup.status["counters"].get("frames_after_close", 0) > 5, "late frames", process=daemon)
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(30) == 0
+        assert daemon.wait(90) == 0
         clerk.close()
     (path,) = setup.results
     with open_result(path) as result:
