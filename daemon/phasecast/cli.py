@@ -155,7 +155,7 @@ def check(
 def preflight(
     profile: ProfileName,
     source: Annotated[
-        list[str] | None, typer.Option("--source", help="Source URI; several for several wires. Default: the profile's.")
+        list[str] | None, typer.Option("--source", help="Source URI; several may be given. Default: the profile's.")
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Where the scan will be kept: its disk is looked at.")
@@ -198,6 +198,48 @@ def preflight(
     else:
         show_table(found, Console())
     if not is_ready(found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def archive(
+    source: Annotated[Path, typer.Argument(help="A closed result (.nxs), or a data directory.", show_default=False)],
+    target: Annotated[
+        Path | None, typer.Argument(help="Folder that becomes a data directory of closed scans.", show_default=False)
+    ] = None,
+    captures: Annotated[
+        bool, typer.Option("--captures", help="Also the raw record; frames of a stream lie nowhere else.")
+    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Only read an archive and check its checksums.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy closed scans with pictures, reports, labels and notes; every copy is read back and has a checksum.
+
+    Scans that still grow are named and left out. The same command goes on where it was interrupted.
+
+    Example: phasecast archive beamtime /mnt/server/2026A1234
+    """
+    from phasecast.services.archive import archive as copy_closed
+    from phasecast.services.archive import verify as read_again
+
+    if verify:
+        wrong = read_again(source)
+        if as_json:
+            _print_json(wrong)
+        for name, reason in wrong.items():
+            _say(f"FAILED {name}: {reason}")
+        _say(f"{source}: {len(wrong) or 'no'} file{'s are' if len(wrong) != 1 else ' is'} missing or changed")
+        raise typer.Exit(1 if wrong else 0)
+    if target is None:
+        raise PhasecastError("no folder to copy to", where=str(source), remedy="name it: phasecast archive FROM TO")
+    report = copy_closed(source, target, captures=captures, say=_say)
+    if as_json:
+        _print_json(report.as_dict())
+    _say(
+        f"{report.target}: {len(report.copied)} files copied ({report.bytes / 1e6:.1f} MB), {len(report.kept)} were "
+        f"there, {len(report.skipped)} scans skipped, {len(report.failed)} failed"
+    )
+    if report.failed:
         raise typer.Exit(1)
 
 
@@ -250,6 +292,9 @@ def live_xrd(
     model: Annotated[str | None, typer.Option("--model", help="Bundle; default: the profile's.")] = None,
     device: Device = "auto",
     poni: Annotated[Path | None, typer.Option("--poni", help="Geometry; wins over the profile's.")] = None,
+    scan: Annotated[
+        Path | None, typer.Option("--scan", help="Declaration of scans that no document announces (scan.toml).")
+    ] = None,
     expected_points: Annotated[
         int | None, typer.Option(help="Points of a scan that has no documents; closes it when they are there.")
     ] = None,
@@ -273,6 +318,7 @@ def live_xrd(
             model=model,
             device=device,
             poni=poni,
+            scan=scan,
             expected_points=expected_points,
             close_after_idle_s=close_after_idle_s,
             once=once,
@@ -356,6 +402,9 @@ def simulate_xrd(
     exposure_counts: Annotated[float, typer.Option(help="Mean counts a frame.")] = 2e5,
     documents_port: Annotated[int, typer.Option(help="Port at which documents are offered; 0: any.")] = 5578,
     counter: Annotated[bool, typer.Option(help="Whether events carry the detector's image number.")] = True,
+    position_log: Annotated[
+        Path | None, typer.Option(help="Write a growing log of positions instead of publishing documents.")
+    ] = None,
     truth: Annotated[Path | None, typer.Option(help="File to write the true map to.")] = None,
     announce: Annotated[Path | None, typer.Option(help="File to write the addresses to.")] = None,
     start_when: Annotated[Path | None, typer.Option(help="Start when this path exists.")] = None,
@@ -402,6 +451,7 @@ def simulate_xrd(
             documents_in_port=5577 if documents_port else 0,
             documents_out_port=documents_port,
             counter=counter,
+            position_log=position_log,
             truth=truth,
             announce=announce,
             start_when=start_when,
