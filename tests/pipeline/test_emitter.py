@@ -3,7 +3,7 @@
 import event_model
 import numpy as np
 
-from phasecast.core.documents import DEFECTS, HEADER_KEY, LEDGER, PRIMARY, RAW_UID_KEY
+from phasecast.core.documents import DEFECTS, HEADER_KEY, LEDGER, PRIMARY, RAW_UID_KEY, SCORES
 from phasecast.core.protocols import Reduced
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ColumnSpec, ResultHeader
@@ -77,7 +77,7 @@ def test_a_run_says_what_it_was_derived_from_and_how_it_ended():
 def test_the_ledger_page_of_a_turn_comes_after_its_results():
     documents = documents_of_a_scan()
     streams = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
-    assert set(streams.values()) == {PRIMARY, LEDGER, DEFECTS}
+    assert set(streams.values()) == {PRIMARY, SCORES, LEDGER, DEFECTS}
     scored = set()
     for doc in (doc for name, doc in documents if name == "event_page"):
         data = doc["data"]

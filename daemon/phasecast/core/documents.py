@@ -5,7 +5,7 @@ raw run's uid under ``raw_run_start``. Four streams follow, always as event page
 
 ``primary``   one row a scored point: ``point_index``, ``revision`` and the header's ``columns``.
 ``scores``    one row a point whose confidences are withdrawn (NaN) or given back after it was scored, because later
-              readings of I0 say so: ``point_index``, ``revision`` and those of the ``columns`` that run along the classes.
+              readings of I0 say so: ``point_index``, ``revision`` and the ``columns`` that run along the classes.
 ``ledger``    one row a point whose entry changed: `LEDGER_COLUMNS` and the header's ``point_columns``.
               It is sent after the other pages of the same turn, so a sink that sees it may commit.
 ``defects``   one row a thing that cannot be used or belongs to no point: `DEFECT_COLUMNS`.

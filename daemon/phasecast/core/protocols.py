@@ -24,10 +24,13 @@ class Reduced:
         Column name to row, with the dtypes and shapes of the stage's specs.
     flags
         Remarks that the reduction itself makes.
+    note
+        Why a frame was integrated and not classified; one clear line, empty if there is nothing to say.
     """
 
     columns: Mapping[str, NDArray[Any]]
     flags: PointFlag = PointFlag.NONE
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,16 @@ from phasecast.core.documents import (
     LEDGER_COLUMNS,
     PRIMARY,
     RAW_UID_KEY,
+    SCORES,
 )
+from phasecast.core.ledger import PointState
 from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ColumnSpec, ResultHeader
 from phasecast.core.scan import Defect
+from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.fold import ScanFold, Scored, Turn
+from phasecast.pipeline.scores import Scores
 
 ExitStatus = Literal["success", "abort", "fail"]
 Publish = Callable[[str, Document], None]
@@ -39,6 +43,10 @@ class DerivedRun:
         Takes every document, in order.
     restored_states
         States of the points whose outcome an earlier daemon left in the file; None for a new run.
+    restored_scores
+        Their confidences, column to rows; None for a new run.
+    beam_columns
+        Columns for which the monitors must be known; the header names them beside the stage's. None for none.
     validate
         Whether documents are validated against their schemas; costs 2 ms a row, so only in tests.
     """
@@ -49,12 +57,16 @@ class DerivedRun:
         publish: Publish,
         *,
         restored_states: NDArray[np.uint8] | None = None,
+        restored_scores: Mapping[str, NDArray[Any]] | None = None,
+        beam_columns: BeamColumns | None = None,
         validate: bool = False,
     ) -> None:
         self.header = header
         self.restored_states = restored_states
         self._publish = publish
         self._validate = validate
+        self._beam_columns = beam_columns
+        self._scores = Scores(header.columns, header.expected_points or 0, restored_scores)
         dimensions = [[[name], PRIMARY] for name in (axis.name for axis in header.axes)]
         self._run = event_model.compose_run(
             uid=header.result_uid,
@@ -72,21 +84,24 @@ class DerivedRun:
     def start(self) -> None:
         """Publish the start document and all descriptors."""
         self._publish("start", self._run.start_doc)
-        primary = (
+        identity = (
             ColumnSpec(name="point_index", dtype="<i8", description="index of the scan point"),
             ColumnSpec(name="revision", dtype="<i8", description="0 for the first score of a point"),
-            *self.header.columns,
         )
+        scores = tuple(column for column in self.header.columns if column.name in self._scores.names)
         ledger = tuple(ColumnSpec(name=name, dtype=dtype) for name, dtype in LEDGER_COLUMNS.items())
         defects = tuple(ColumnSpec(name=name, dtype=dtype) for name, dtype in DEFECT_COLUMNS.items())
-        self._describe(PRIMARY, primary)
+        self._describe(PRIMARY, (*identity, *self.header.columns))
+        self._describe(SCORES, (*identity, *scores))
         self._describe(LEDGER, (*ledger, *self.header.point_columns))
         self._describe(DEFECTS, defects)
 
     def emit(self, turn: Turn, fold: ScanFold, position: CapturePosition | None) -> None:
         """Publish what one turn changed; `position` is the newest record that was worked off."""
         if turn.scored:
-            self._page(PRIMARY, self._primary_columns(turn.scored))
+            self._page(PRIMARY, self._primary_columns(turn.scored, fold))
+        if turn.rejudged and self._scores.names:
+            self._page(SCORES, self._score_columns(turn.rejudged, fold))
         if turn.defects:
             self._page(DEFECTS, _defect_columns(turn.defects))
         if turn.changed:
@@ -113,16 +128,30 @@ class DerivedRun:
         self._sequence[stream] = 1
         self._publish("descriptor", bundle.descriptor_doc)
 
-    def _primary_columns(self, scored: Sequence[Scored]) -> dict[str, NDArray[Any]]:
+    def _primary_columns(self, scored: Sequence[Scored], fold: ScanFold) -> dict[str, NDArray[Any]]:
+        indices = np.array([point.index for point in scored], np.int64)
         columns: dict[str, NDArray[Any]] = {
-            "point_index": np.array([point.index for point in scored], np.int64),
+            "point_index": indices,
             "revision": np.array([point.revision for point in scored], np.int64),
         }
+        computed: dict[str, NDArray[Any]] = {}
+        if self._beam_columns is not None:
+            computed = self._beam_columns.compute([(point.index, point.reduced) for point in scored], fold.beam)
         for spec in self.header.columns:
-            columns[spec.name] = np.stack([point.reduced.columns[spec.name] for point in scored]).astype(
-                spec.dtype, copy=False
-            )
-        return columns
+            rows = computed.get(spec.name)
+            if rows is None:
+                rows = np.stack([point.reduced.columns[spec.name] for point in scored])
+            columns[spec.name] = rows.astype(spec.dtype, copy=False)
+        self._scores.keep(indices, columns)
+        return columns | self._scores.take(indices, _without_beam(indices, fold))
+
+    def _score_columns(self, rejudged: Sequence[int], fold: ScanFold) -> dict[str, NDArray[Any]]:
+        indices = np.array(rejudged, np.int64)
+        columns: dict[str, NDArray[Any]] = {
+            "point_index": indices,
+            "revision": np.array([fold.revision(index) for index in rejudged], np.int64),
+        }
+        return columns | self._scores.take(indices, _without_beam(indices, fold))
 
     def _page(self, stream: str, columns: Mapping[str, NDArray[Any]]) -> None:
         n = len(next(iter(columns.values())))
@@ -137,6 +166,11 @@ class DerivedRun:
             validate=self._validate,
         )
         self._publish("event_page", page)
+
+
+def _without_beam(indices: NDArray[np.int64], fold: ScanFold) -> NDArray[np.bool_]:
+    """Whose confidences are withheld: a frame that was taken without beam shows nothing of the sample."""
+    return np.array([fold.ledger.state(index) is PointState.REJECTED for index in indices.tolist()], np.bool_)
 
 
 def _ledger_columns(

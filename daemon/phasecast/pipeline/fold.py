@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from phasecast.core.frame import FrameId
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.protocols import Reduced, Rejection
 from phasecast.core.scan import Defect, PointMeasured, PositionDoubt, ScanStart, ScanStop, SeriesStart
+from phasecast.pipeline.beam import NO_BEAM, BeamRules
+from phasecast.pipeline.beam_points import BEAM_FLAGS, TRANSMISSION, BeamPoints, runs
 from phasecast.pipeline.crosscheck import Doubt, JoinCheck, PairTimes
 from phasecast.pipeline.join import FrameTicket, Joiner, JoinRule, Match
 from phasecast.pipeline.ledger import Ledger
@@ -32,6 +34,8 @@ class FoldRules:
         Measured position (event field to value) to sample coordinates (x_um, y_um); NaN where unknown.
     scalar_fields
         Name of a scalar column to the event field it comes from.
+    beam
+        What these scalars say of the beam.
     frames_place_themselves
         Whether there are no events at all and every frame is a point of its own.
     """
@@ -39,7 +43,13 @@ class FoldRules:
     join: JoinRule
     place: Callable[[Mapping[str, float]], tuple[float, float]]
     scalar_fields: Mapping[str, str] = field(default_factory=dict)
+    beam: BeamRules = field(default_factory=BeamRules)
     frames_place_themselves: bool = False
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """Names of all scalar columns, stated and computed."""
+        return (*self.scalar_fields, *((TRANSMISSION,) if self.beam.computes_transmission else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,8 @@ class Turn:
     ----------
     scored
         Points that got a result.
+    rejudged
+        Points scored in an earlier turn that turned out to have had no beam, or to have had it after all.
     changed
         Points whose ledger entry changed.
     defects
@@ -79,6 +91,7 @@ class Turn:
     """
 
     scored: list[Scored]
+    rejudged: list[int]
     changed: list[int]
     defects: list[Defect]
 
@@ -103,7 +116,8 @@ class ScanFold:
         points = start.expected_points or 0
         row_points = start.shape[-1] if start.shape else 0
         self.ledger = Ledger(points)
-        self.points = PointTable(points, tuple(rules.scalar_fields))
+        self.points = PointTable(points, rules.scalars)
+        self.beam = BeamPoints(rules.beam, self.points)
         self.counters: Counter[str] = Counter()
         self.stop: ScanStop | None = None
         self.frames = 0
@@ -127,7 +141,9 @@ class ScanFold:
         self._waiting: dict[int, PointMeasured] = {}
         self._ever_scored = RangeSet()
         self._revisions: Counter[int] = Counter()
-        self._scored: list[Scored] = []
+        self._scored: dict[int, Scored] = {}
+        self._rejudged: dict[int, None] = {}
+        self._notes: dict[int, str] = {}
         self._defects: list[Defect] = []
         self._doubted: Doubt | None = None
         self._newest_s = start.time_s
@@ -267,14 +283,24 @@ class ScanFold:
                 self.ledger.set_state(pending, PointState.LOST_UPSTREAM, "its position never arrived")
             else:
                 self.ledger.set_state(pending, PointState.NOT_MEASURED, "the scan ended before it")
+        self._name_dark_points(now_s)
         self._spread_doubt()
 
     def take_turn(self) -> Turn:
         """Return and forget what changed since the last call."""
         self._spread_doubt()
-        turn = Turn(scored=self._scored, changed=self.ledger.take_changed(), defects=self._defects)
-        self._scored, self._defects = [], []
+        turn = Turn(
+            scored=[replace(scored, revision=self.revision(index)) for index, scored in self._scored.items()],
+            rejudged=sorted(index for index in self._rejudged if index not in self._scored),
+            changed=self.ledger.take_changed(),
+            defects=self._defects,
+        )
+        self._scored, self._rejudged, self._defects = {}, {}, []
         return turn
+
+    def revision(self, index: int) -> int:
+        """How often what was said of a point was replaced; 0 for its first result."""
+        return self._revisions.get(index, 0)
 
     def _compare_announcements(self) -> None:
         if self._by_order and self._announced and None not in self._announced:
@@ -327,13 +353,47 @@ class ScanFold:
         self._settle(Match(index=point.index, ticket=ticket, how="key"))
 
     def _score(self, index: int, outcome: Reduced | None, received_s: float) -> None:
-        self.ledger.set_state(index, PointState.DONE)
+        self._notes.pop(index, None)
+        if outcome is not None and outcome.note:
+            self._notes[index] = outcome.note
+        self._set_verdict(index)
+        # a result that the file holds counts as well: replay must come to the numbers that were written then
+        if not self._ever_scored.add(index):
+            self._revisions[index] += 1
         if outcome is not None:
             self.ledger.add_flags([index], outcome.flags)
-            if not self._ever_scored.add(index):
+            self._scored[index] = Scored(index=index, revision=0, reduced=outcome, received_s=received_s)
+
+    def _set_verdict(self, index: int) -> None:
+        was_dark = self.ledger.reason(index) == NO_BEAM
+        dark = self.beam.had_no_beam(index)
+        state, reason = (PointState.REJECTED, NO_BEAM) if dark else (PointState.DONE, self._notes.get(index, ""))
+        self.ledger.set_state(index, state, reason)
+        if dark != was_dark:
+            self.counters["no_beam_points"] += 1 if dark else -1
+
+    def _judge_again(self, indices: list[int]) -> None:
+        for index in indices:
+            if index not in self._ever_scored:
+                continue
+            state = self.ledger.state(index)
+            if state is PointState.DONE or (state is PointState.REJECTED and self.ledger.reason(index) == NO_BEAM):
+                self._set_verdict(index)
                 self._revisions[index] += 1
-            revision = self._revisions.get(index, 0)
-            self._scored.append(Scored(index=index, revision=revision, reduced=outcome, received_s=received_s))
+                self._rejudged[index] = None
+
+    def _name_dark_points(self, now_s: float) -> None:
+        dark = [
+            index
+            for index in np.flatnonzero(self.ledger.states == PointState.REJECTED).tolist()
+            if self.ledger.reason(index) == NO_BEAM
+        ]
+        lines = [(NO_BEAM, self.beam.describe(first, last)) for first, last in runs(dark)]
+        if self.beam.lacks_empty_beam:
+            what = f"point {self.rules.beam.empty_point}, declared as measured in the empty beam, has no I0 and I1"
+            lines.append(("empty beam unknown", f"{what}: no transmission is computed"))
+        for reason, detail in lines:
+            self._defects.append(Defect(reason=reason, detail=detail, channel="monitors", received_s=now_s))
 
     def _replace_rejected(
         self,
@@ -359,11 +419,13 @@ class ScanFold:
         x_um, y_um = self.rules.place(position)
         self.points.set_place(index, x_um, y_um, time_s)
         fields = self.rules.scalar_fields
-        self.points.set_scalars(index, {name: scalars[field] for name, field in fields.items() if field in scalars})
-        incident = scalars.get(fields["i0"], 0.0) if "i0" in fields else 0.0
+        self._judge_again(
+            self.beam.take(index, {name: scalars[field] for name, field in fields.items() if field in scalars})
+        )
+        for touched in self.beam.take_touched():
+            self.ledger.touch(touched)
         flags = PointFlag.NONE if x_um == x_um and y_um == y_um else PointFlag.NO_POSITION
-        flags |= PointFlag.NONE if incident > 0 else PointFlag.NOT_NORMALISED
-        self.ledger.replace_flags(index, PointFlag.NO_POSITION | PointFlag.NOT_NORMALISED, flags)
+        self.ledger.replace_flags(index, PointFlag.NO_POSITION | BEAM_FLAGS, flags | self.beam.flags(index))
 
     def _spread_doubt(self) -> None:
         doubt = self._check.doubt

@@ -1,5 +1,6 @@
 """Where and when each point was measured and where its frame lies: compact columns, one row a point."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,15 @@ class PointTable:
         for name in self._scalars:
             if name in values:
                 self._table[f"scalar_{name}"][index] = values[name]
+
+    def scalar(self, name: str, index: int) -> float:
+        """Return a scalar of a point; NaN if the point or the scalar is unknown."""
+        known = name in self._scalars and index < len(self._table)
+        return float(self._table[f"scalar_{name}"][index]) if known else math.nan
+
+    def scalars(self, name: str) -> NDArray[np.float64]:
+        """Return a scalar of all points, shape (points,); a view that must not be written."""
+        return np.asarray(self._table[f"scalar_{name}"])
 
     def set_frame(self, index: int, reference: FrameReference | None) -> None:
         """Record where the raw frame of a point lies."""

@@ -39,6 +39,30 @@ class Detector(ProfilePart):
     )
 
 
+class ArmAxis(ProfilePart):
+    """One axis of the detector's arm whose angle every frame states; geometry is then keyed by frame.
+
+    The arm's angle is ``sign * field + offset_deg``. The .poni file, or else the nominal values, hold where the angles
+    of all axes are 0; with a goniometer file the angles are its positions.
+    """
+
+    field: str = Field(
+        min_length=1,
+        description="Key in the frame's header or sidecar, or field of the event, that holds the angle in degrees.",
+    )
+    rotates: Literal["rot1", "rot2"] = Field(
+        description="pyFAI rotation that the axis adds to: rot1 turns about the vertical, rot2 about the horizontal. "
+        "Without meaning where a goniometer file says how the arm moves."
+    )
+    sign: Literal[-1, 1] = Field(default=1, description="-1 where the stated angle grows against pyFAI's rotation.")
+    offset_deg: float = Field(
+        default=0.0,
+        ge=-360,
+        le=360,
+        description="Added after the sign, in degrees; minus the signed angle at which the .poni file was calibrated.",
+    )
+
+
 class Geometry(ProfilePart):
     """Where the detector is; nominal values, over which a .poni file wins."""
 
@@ -74,8 +98,22 @@ class Geometry(ProfilePart):
     poni_file: str | None = Field(
         default=None,
         description="Calibration in pyFAI's .poni format, relative to the profile. It wins over the nominal "
-        "values; more than 2 mm or 1 degree of difference is warned about.",
+        "values; more than 2 mm or 1 degree of difference is warned about. With [[geometry.arm]] it may also be a "
+        "goniometer file of pyFAI (.json).",
     )
+    arm: tuple[ArmAxis, ...] = Field(
+        default=(),
+        max_length=3,
+        description="Axes of an arm that moves during the scan, from the floor to the detector: the first carries the "
+        "second. A frame whose angles are not known is rejected.",
+    )
+
+    @model_validator(mode="after")
+    def _each_angle_once(self) -> Self:
+        fields = [axis.field for axis in self.arm]
+        if len(set(fields)) != len(fields):
+            raise ValueError("each axis of the arm needs a field of its own")
+        return self
 
     @model_validator(mode="after")
     def _one_nominal_form(self) -> Self:
@@ -87,6 +125,18 @@ class Geometry(ProfilePart):
     def fast_axis_horizontal(self) -> bool:
         """Whether the fast axis of the image lies in the laboratory's horizontal plane."""
         return (self.arm_plane == "horizontal") == self.fast_axis_in_arm_plane
+
+
+class EmptyFrame(ProfilePart):
+    """A frame of the empty beam, which is subtracted from every frame in proportion to I0 and transmission."""
+
+    file: str = Field(min_length=1, description="The frame, relative to the profile; any format that frames come in.")
+    i0: float = Field(description="I0 during that frame, raw, in the unit of the monitor with role i0.")
+    i1: float | None = Field(
+        default=None,
+        description="I1 during that frame, raw. With it transmission is computed as (I1/I0) / (I1/I0 of this frame) "
+        "where the profile states no other.",
+    )
 
 
 class Corrections(ProfilePart):
@@ -106,6 +156,10 @@ class Corrections(ProfilePart):
         le=1,
         description="Degree of linear polarisation of the beam in the horizontal plane of the laboratory, "
         "from 1 (all horizontal) to -1 (all vertical), no unit.",
+    )
+    empty_frame: EmptyFrame | None = Field(
+        default=None,
+        description="Frame of the empty beam (air, windows): patterns without it are kept beside the measured ones.",
     )
 
 

@@ -106,7 +106,11 @@ def _with_absolute_files(profile: Profile, folder: Path) -> Profile:
 
     detector = profile.detector.model_copy(update=absolute(profile.detector, ("mask_file", "flat_file", "dark_file")))
     geometry = profile.geometry.model_copy(update=absolute(profile.geometry, ("poni_file",)))
-    return profile.model_copy(update={"detector": detector, "geometry": geometry})
+    corrections, empty = profile.corrections, profile.corrections.empty_frame
+    if empty is not None:
+        empty = empty.model_copy(update=absolute(empty, ("file",)))
+        corrections = corrections.model_copy(update={"empty_frame": empty})
+    return profile.model_copy(update={"detector": detector, "geometry": geometry, "corrections": corrections})
 
 
 def _readable(error: ValidationError, path: Path, root: type[BaseModel] = Profile) -> ProfileError:

@@ -21,6 +21,16 @@ def _one_group(pattern: str) -> str:
 GroupRegex = Annotated[str, AfterValidator(_one_group)]
 
 
+def _one_placeholder(template: str) -> str:
+    rest = template.replace("{stem}", "", 1) if "{stem}" in template else template.replace("{name}", "", 1)
+    if rest == template or not rest or set("{}/\\") & set(rest):
+        raise ValueError("must be {stem} or {name}, once, with something before or after it and no folder")
+    return template
+
+
+SidecarName = Annotated[str, AfterValidator(_one_placeholder)]
+
+
 class PositionAxis(ProfilePart):
     """One axis of the sample, read from a field of the bluesky events."""
 
@@ -56,17 +66,6 @@ class Footprint(ProfilePart):
 
     horizontal_um: float = Field(gt=0, description="Full width at half maximum along the sample's x, in um.")
     vertical_um: float = Field(gt=0, description="Full width at half maximum along the sample's y, in um.")
-
-
-class Monitors(ProfilePart):
-    """Event fields that patterns are normalised with; all may be left out."""
-
-    i0_field: str | None = Field(
-        default=None, description="Event field with the incident flux monitor, in counts per exposure."
-    )
-    transmission_field: str | None = Field(
-        default=None, description="Event field with the sample's transmission, from 0 to 1."
-    )
 
 
 class Join(ProfilePart):
@@ -138,6 +137,13 @@ class FrameFiles(ProfilePart):
     )
     header_view: Literal["beam", "upstream"] = Field(
         default="beam", description="From which side header_horizontal is meant, as view of [positions]."
+    )
+
+    sidecar: SidecarName | None = Field(
+        default=None,
+        description="Name of the text file beside each frame that states its arm angles: '{stem}.txt' stands for "
+        "a_01.txt beside a_01.tif.gz, '{name}.pdi' for a_01.raw.pdi beside a_01.raw.gz. A frame without it is "
+        "rejected. Leave out if there is none.",
     )
 
     @model_validator(mode="after")

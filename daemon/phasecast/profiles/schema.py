@@ -7,15 +7,16 @@ from pydantic import Field, model_validator
 
 from phasecast.profiles.base import ProfilePart
 from phasecast.profiles.instrument import Corrections, Detector, Geometry, PatternAxis
+from phasecast.profiles.monitors import Monitors
 from phasecast.profiles.scan_declaration import PositionLog
-from phasecast.profiles.scanning import Footprint, FrameFiles, Join, Monitors, Positions, Reporting
+from phasecast.profiles.scanning import Footprint, FrameFiles, Join, Positions, Reporting
 
 SCHEMA_VERSION = 1
 
 HC_KEV_ANGSTROM = 12.398419843320026
 """Planck's constant times the speed of light, exact in SI 2019."""
 
-SourceUri = Annotated[str, Field(pattern=r"^(files:///|simplon://|simplon2://|bluesky://|capture://|result://).+$")]
+SourceUri = Annotated[str, Field(pattern=r"^(files:///|simplon://|simplon2://|bluesky://|log:///|capture://|result://).+$")]
 
 
 class PhaseClass(ProfilePart):
@@ -56,7 +57,9 @@ class Profile(ProfilePart):
     )
     axis: PatternAxis = Field(default=PatternAxis(), description="The 2theta axis that patterns are kept on.")
     positions: Positions | None = Field(default=None, description="Which event fields are the sample's coordinates.")
-    monitors: Monitors = Field(default=Monitors(), description="Which event fields normalise patterns.")
+    monitors: Monitors = Field(
+        default=Monitors(), description="Scalars that a point carries: flux, ring current and the like."
+    )
     join: Join = Field(default=Join(), description="How frames find their scan points.")
     position_log: PositionLog | None = Field(
         default=None, description="How the log of positions is read, for scans that are declared with --scan."
@@ -85,7 +88,30 @@ class Profile(ProfilePart):
                 f"detector.threshold_kev {threshold} must be below energy_kev {self.energy_kev}: "
                 "no diffracted photon would be counted"
             )
+        self._empty_frame_can_be_scaled()
         return self
+
+    def _empty_frame_can_be_scaled(self) -> None:
+        empty, monitors = self.corrections.empty_frame, self.monitors
+        if empty is None:
+            return
+        i0, i1 = monitors.with_role("i0"), monitors.with_role("i1")
+        if i0 is None:
+            raise ValueError("corrections.empty_frame needs a monitor with the role i0, to scale the frame with")
+        if empty.i0 <= i0.offset:
+            raise ValueError(f"corrections.empty_frame.i0 {empty.i0:g} must be above the offset {i0.offset:g} of I0")
+        if monitors.empty_point is not None:
+            raise ValueError("corrections.empty_frame cannot wait for monitors.empty_point: give empty_frame.i1")
+        computed = monitors.empty_ratio is not None or (i1 is not None and empty.i1 is not None)
+        if monitors.transmission_field is None and not computed:
+            raise ValueError(
+                "corrections.empty_frame needs the transmission of each point: name monitors.transmission_field, "
+                "or a monitor with the role i1 and empty_frame.i1"
+            )
+        if empty.i1 is not None and i1 is not None and empty.i1 <= i1.offset:
+            raise ValueError(f"corrections.empty_frame.i1 {empty.i1:g} must be above the offset {i1.offset:g} of I1")
+        if self.geometry.arm:
+            raise ValueError("corrections.empty_frame was taken at one place of the arm: leave out geometry.arm")
 
     @property
     def wavelength_angstrom(self) -> float:

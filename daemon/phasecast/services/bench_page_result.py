@@ -15,7 +15,7 @@ from phasecast.core.result import ResultHeader
 from phasecast.core.scan import ScanAxis
 from phasecast.profiles import load_profile
 from phasecast.services.derived_runs import software_versions
-from phasecast.services.placing import POINT_COLUMNS
+from phasecast.services.monitors import point_columns
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sinks.nexus import NexusSink
 from phasecast.xrd.patterns import bin_centres_deg
@@ -110,7 +110,7 @@ def _header(points: int, shape: tuple[int, int]) -> ResultHeader:
         horizontal_field=positions.horizontal.field,
         vertical_field=positions.vertical.field,
         columns=tuple(stage.columns),
-        point_columns=tuple(POINT_COLUMNS.values()),
+        point_columns=point_columns(profile),
         tth_deg=tuple(float(value) for value in bin_centres_deg(stage.integrator.axes[0])),
         classes=stage.classifier.classes,
         model=stage.classifier.stamp,

@@ -20,12 +20,13 @@ from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ResultHeader
 from phasecast.core.scan import ScanStart
+from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.emitter import DerivedRun
 from phasecast.profiles import Profile
 from phasecast.records.samples import FORM_KEY
 from phasecast.results import open_result, repair
 from phasecast.results.repair import is_crashed
-from phasecast.services.placing import POINT_COLUMNS, fold_rules
+from phasecast.services.monitors import beam_columns, normalisation_of, point_columns
 from phasecast.sinks.nexus import NexusSink
 from phasecast.xrd.patterns import bin_centres_deg
 from phasecast.xrd.stages import XrdStage
@@ -61,6 +62,8 @@ class UnfinishedResult:
         First record of its scan.
     states
         States of its points, shape (points,); those without an outcome are pending.
+    scores
+        Confidences of its points, column to rows.
     committed
         Places of the frames whose outcome it holds.
     """
@@ -69,6 +72,7 @@ class UnfinishedResult:
     header: ResultHeader
     capture_start: CapturePosition
     states: NDArray[np.uint8]
+    scores: Mapping[str, NDArray[Any]]
     committed: frozenset[tuple[str, int]]
 
 
@@ -94,6 +98,8 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                 states[~settled] = PointState.PENDING
                 # rejected frames are looked at again: a file may have been completed since
                 frames = result.frames.isel(point=states == PointState.DONE)
+                kept = result.confidence_column
+                scores = {} if kept is None else {kept: result.column(kept).to_numpy()}
                 committed = frozenset(
                     zip(frames["path"].to_numpy().tolist(), frames["offset"].to_numpy().tolist(), strict=True)
                 )
@@ -102,7 +108,12 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
             continue
         unfinished.append(
             UnfinishedResult(
-                path=path, header=header, capture_start=CapturePosition(**start), states=states, committed=committed
+                path=path,
+                header=header,
+                capture_start=CapturePosition(**start),
+                states=states,
+                scores=scores,
+                committed=committed,
             )
         )
     return unfinished, finished
@@ -136,6 +147,10 @@ class DerivedRuns:
     _finished: set[str] = field(default_factory=set)
     _open: dict[str, NexusSink] = field(default_factory=dict)
     _closed_bytes: int = 0
+    _beam_columns: BeamColumns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._beam_columns = beam_columns(self.profile, self.stage.integrator)
 
     def recover(self) -> tuple[CapturePosition | None, frozenset[tuple[str, int]]]:
         """Look for what an earlier daemon left; return where to replay from and which frames to skip."""
@@ -164,7 +179,13 @@ class DerivedRuns:
             if name == "stop":
                 self._finish(start.uid)
 
-        return DerivedRun(header, publish, restored_states=left.states if left is not None else None)
+        return DerivedRun(
+            header,
+            publish,
+            restored_states=left.states if left is not None else None,
+            restored_scores=left.scores if left is not None else None,
+            beam_columns=self._beam_columns,
+        )
 
     def close(self) -> None:
         """Close the files of scans that have not ended; the next daemon takes them up again."""
@@ -211,8 +232,8 @@ class DerivedRuns:
             expected_points=start.expected_points,
             horizontal_field=positions.horizontal.field if positions else "",
             vertical_field=positions.vertical.field if positions else "",
-            columns=tuple(self.stage.columns),
-            point_columns=tuple(POINT_COLUMNS[name] for name in fold_rules(self.profile).scalar_fields),
+            columns=(*self.stage.columns, *self._beam_columns.specs),
+            point_columns=point_columns(self.profile),
             tth_deg=tuple(float(value) for value in bin_centres_deg(integrator.axes[0])),
             classes=classifier.classes if classifier else (),
             model=classifier.stamp if classifier else None,
@@ -222,9 +243,11 @@ class DerivedRuns:
             device_note=integrator.device_note,
             processing={
                 "capture_start": {"segment": position.segment, "offset": position.offset},
-                "geometry": asdict(geometry),
+                # where the arm moves there is no geometry of the scan, and one of them would be wrong for the others
+                **({"geometry": asdict(geometry)} if arm is None else {"arm": arm.describe()}),
                 "geometry_id": integrator.geometry_id,
                 "error_model": "poisson",
+                "normalisation": normalisation_of(self.profile),
                 "created_s": time.time(),
                 **self.settings,
             },

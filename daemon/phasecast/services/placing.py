@@ -8,17 +8,12 @@ from phasecast.pipeline.fold import FoldRules
 from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
 from phasecast.profiles.orientation import StageFrame
+from phasecast.services.monitors import beam_rules, scalar_fields
 from phasecast.sources.uri import SourceOptions
-
-POINT_COLUMNS = {
-    "i0": ColumnSpec(name="i0", dtype="<f8", description="incident monitor, as measured"),
-    "transmission": ColumnSpec(name="transmission", dtype="<f8", description="transmission of the sample"),
-}
 
 
 def fold_rules(profile: Profile) -> FoldRules:
     """Return the rules of a profile for joining frames and points."""
-    fields = {"i0": profile.monitors.i0_field, "transmission": profile.monitors.transmission_field}
     return FoldRules(
         join=JoinRule(
             use_keys=bool({"counter", "datum"} & set(profile.join.key)),
@@ -26,7 +21,8 @@ def fold_rules(profile: Profile) -> FoldRules:
             skip_frames_per_row=profile.join.skip_frames_per_row,
         ),
         place=place_by(profile),
-        scalar_fields={name: field for name, field in fields.items() if field},
+        scalar_fields=scalar_fields(profile),
+        beam=beam_rules(profile),
         frames_place_themselves=profile.frame_files.position_from != "documents",
     )
 
@@ -41,6 +37,22 @@ def source_options(profile: Profile) -> SourceOptions:
         file_patterns=files.patterns,
         number_pattern=files.number_regex,
     )
+
+
+def _number_fields(profile: Profile) -> tuple[str, ...]:
+    """Return which numbers a frame's header or sidecar is asked for: angles of the arm, and monitors without events."""
+    arm = tuple(axis.field for axis in profile.geometry.arm)
+    alone = profile.frame_files.position_from != "documents"
+    return tuple(dict.fromkeys((*arm, *(scalar_fields(profile).values() if alone else ()))))
+
+
+def _raw_shape(profile: Profile) -> tuple[int, int] | None:
+    """Return (rows, cols) of frames that are bare pixels; None where a profile has none, which spares pyFAI."""
+    if not any(pattern.lower().removesuffix(".gz").endswith(".raw") for pattern in profile.frame_files.patterns):
+        return None
+    from phasecast.xrd.geometry import known_detector
+
+    return known_detector(profile)[0]
 
 
 def place_by(profile: Profile) -> Callable[[Mapping[str, float]], tuple[float, float]]:

@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from phasecast.core.documents import DEFECTS, HEADER_KEY, LEDGER, PRIMARY
+from phasecast.core.documents import DEFECTS, HEADER_KEY, LEDGER, PRIMARY, SCORES
 from phasecast.core.errors import ResultFileError
 from phasecast.core.protocols import Document
 from phasecast.core.result import ResultHeader
@@ -174,6 +174,8 @@ class NexusSink:
             raise ValueError("a page came before the start document or after the stop")
         if stream == PRIMARY:
             self._writer.write_points(columns)
+        elif stream == SCORES:
+            self._writer.write_scores(columns)
         elif stream == DEFECTS:
             self._writer.write_defects(columns)
         elif stream == LEDGER:

@@ -83,6 +83,13 @@ class ResultWriter:
 
     def write_points(self, columns: Columns) -> None:
         """Write one page of scored points; older revisions than the file's are left out."""
+        self._write_rows(columns, tuple(self._paths))
+
+    def write_scores(self, columns: Columns) -> None:
+        """Write confidences alone, of points that were scored before; older revisions are left out."""
+        self._write_rows(columns, tuple(name for name, path in self._paths.items() if path == layout.CONFIDENCES))
+
+    def _write_rows(self, columns: Columns, names: tuple[str, ...]) -> None:
         rows = np.asarray(columns["point_index"], dtype=np.int64)
         revision = np.asarray(columns["revision"], dtype=np.int64)
         if rows.size == 0:
@@ -95,17 +102,18 @@ class ResultWriter:
             if rows.size == 0:
                 return
         runs = runs_of(rows)
-        for name, path in self._paths.items():
+        for name in names:
+            path = self._paths[name]
             self._rows[path].write(runs, columns[name])
             if path == layout.CONFIDENCES:
                 self._confidence[rows] = columns[name]
         self._rows[layout.REVISION].write(runs, revision)
         self._revision[rows] = revision
-        if layout.TOTAL_COLUMN in self._paths:
+        if layout.TOTAL_COLUMN in names:
             self._total[rows] = columns[layout.TOTAL_COLUMN]
-        elif layout.INTENSITY_COLUMN in self._paths:
+        elif layout.INTENSITY_COLUMN in names:
             self._total[rows] = np.nansum(np.asarray(columns[layout.INTENSITY_COLUMN]), axis=1)
-        if self._norm is not None:
+        if self._norm is not None and layout.NORM_COLUMN in names:
             largest = np.fmax.reduce(np.asarray(columns[layout.NORM_COLUMN]), axis=0)
             self._norm = np.fmax(self._norm, largest).astype(np.float32)
 

@@ -174,7 +174,7 @@ class Integrator:
     def _identify(self, geometry: DetectorGeometry) -> str:
         content = {
             "geometry": geometry.geometry_id,
-            "corrections": self._profile.corrections.model_dump(),
+            "corrections": self._profile.corrections.model_dump(exclude={"empty_frame"}),
             "polarisation": self._profile.image_polarisation_factor,
             "pixels": self._pixels.digest,
             "axes": [axis.model_dump() for axis in self._axes],
