@@ -57,8 +57,8 @@ class BeamColumns:
                 _pattern(
                     NORMALISED,
                     bins,
-                    "intensity for one and the same I0; NaN without I0. Its sigma scales alike, without the uncertainty "
-                    "of I0 itself",
+                    "intensity for one and the same I0; NaN without I0. Its sigma scales alike, without the "
+                    "uncertainty of I0 itself",
                     f"intensity * {i0_reference:g} / {i0_text}",
                 )
             )
