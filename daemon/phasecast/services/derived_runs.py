@@ -161,6 +161,11 @@ class DerivedRuns:
         start = min((result.capture_start for result in unfinished), default=None)
         return start, frozenset().union(*(result.committed for result in unfinished))
 
+    @property
+    def unfinished_headers(self) -> dict[str, ResultHeader]:
+        """Raw uid to header of the results that wait to be taken up again."""
+        return {uid: result.header for uid, result in self._unfinished.items()}
+
     def open(self, start: ScanStart, position: CapturePosition) -> DerivedRun | None:
         """Open the run of a scan; None if its result is finished already."""
         if start.uid in self._finished:
@@ -218,7 +223,7 @@ class DerivedRuns:
     def _header(self, start: ScanStart, position: CapturePosition) -> ResultHeader:
         positions = self.profile.positions
         integrator, classifier = self.stage.integrator, self.stage.classifier
-        geometry = integrator.geometry
+        geometry, arm = integrator.geometry, integrator.arm
         form = self.sample_form(start.uid)
         return ResultHeader(
             result_uid=str(uuid.uuid4()),

@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.errors import FrameError, PhasecastError, ProfileError
-from phasecast.profiles import load_profile
+from phasecast.core.frame import Frame, FrameId, FrameReference
+from phasecast.core.protocols import Reduced, Rejection
+from phasecast.profiles import Profile, load_profile
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.frame_file import read_frame_file
+from phasecast.sources.frame_sidecar import read_sidecar, sidecar_path, stated_numbers
 from phasecast.xrd.classifier import Classifier
 from phasecast.xrd.integrator import Integrator
-from phasecast.xrd.patterns import Patterns
+from phasecast.xrd.patterns import bin_centres_deg
+from phasecast.xrd.stages import XrdStage
 from phasecast_models.xrd.axis import PatternAxis
 from phasecast_models.xrd.measured import MeasuredPatternError, convert_axis, load_pattern, rebin
 from phasecast_models.xrd.structures import HC_KEV_ANGSTROM
@@ -63,7 +67,8 @@ def integrate_files(
     PhasecastError
         If profile, geometry or output folder cannot be used.
     """
-    stage = build_stage(load_profile(profile), device=device, poni=poni, classify=False)
+    loaded = load_profile(profile)
+    stage = build_stage(loaded, device=device, poni=poni, classify=False)
     if output is not None:
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -71,23 +76,26 @@ def integrate_files(
             raise PhasecastError(
                 f"cannot make the folder ({error.strerror})", where=str(output), remedy="choose another with -o"
             ) from error
-    return [_integrate_file(path, stage.integrator, output) for path in paths]
+    return [_integrate_file(path, stage, loaded, output) for path in paths]
 
 
-def _integrate_file(path: Path, integrator: Integrator, output: Path | None) -> FileReport:
+def _integrate_file(path: Path, stage: XrdStage, profile: Profile, output: Path | None) -> FileReport:
+    integrator = stage.integrator
     try:
-        patterns = _read_and_integrate(path, integrator)
+        frame = _read(path, profile, integrator.geometry.shape)
+        columns = _reduced(path, frame, stage).columns
     except FrameError as error:
         return FileReport(path=path, error=str(error))
     target = (output or path.parent) / f"{path.name.split('.')[0]}.xy"
     header = (
-        f"2theta_deg intensity sigma\nfrom {path.name}, {integrator.geometry.origin}, "
+        f"2theta_deg intensity sigma\nfrom {path.name}, {stage.geometry_of(frame).origin}, "
         f"{integrator.axes[0].bins} bins, device {integrator.device}"
     )
-    table = np.column_stack([patterns.tth_deg, patterns.intensity[0], patterns.sigma[0]])
+    tth_deg = bin_centres_deg(integrator.axes[0])
+    table = np.column_stack([tth_deg, columns["intensity"], columns["sigma"]])
     np.savetxt(target, table, fmt=("%.5f", "%.7g", "%.7g"), header=header)
-    strongest = float(patterns.tth_deg[int(np.argmax(patterns.intensity[0]))])
-    counts, masked = int(patterns.total_counts[0]), int(patterns.masked_pixels[0])
+    strongest = float(tth_deg[int(np.argmax(columns["intensity"]))])
+    counts, masked = int(columns["total_counts"]), int(columns["masked_pixels"])
     return FileReport(
         path=path,
         values={"output": str(target), "total_counts": counts, "masked_pixels": masked, "strongest_tth_deg": strongest},
@@ -117,16 +125,20 @@ def classify_files(
         raise ProfileError("the profile names no bundle", where=loaded.name, remedy="choose one with --model")
     frames = [path for path in paths if path.suffix.lower() not in _PATTERN_SUFFIXES]
     integrator = Integrator.from_profile(loaded, axes=(classifier.axis,), poni=poni) if frames else None
+    stage = XrdStage(integrator, classifier) if integrator is not None else None
     wavelength = wavelength_angstrom or HC_KEV_ANGSTROM / loaded.energy_kev
-    return [_classify_file(path, classifier, integrator if path in frames else None, wavelength) for path in paths]
+    return [_classify_file(path, classifier, stage if path in frames else None, loaded, wavelength) for path in paths]
 
 
 def _classify_file(
-    path: Path, classifier: Classifier, integrator: Integrator | None, wavelength_angstrom: float
+    path: Path, classifier: Classifier, stage: XrdStage | None, profile: Profile, wavelength_angstrom: float
 ) -> FileReport:
     try:
-        if integrator is not None:
-            confidences = classifier.confidences(_read_and_integrate(path, integrator).axes[1])[0]
+        if stage is not None:
+            reduced = _reduced(path, _read(path, profile, stage.integrator.geometry.shape), stage)
+            if reduced.note:
+                return FileReport(path=path, error=f"not classified: {reduced.note}")
+            confidences = reduced.columns["confidences"]
         else:
             intensity, sigma = _load_on_axis(path, classifier.bundle.axis, wavelength_angstrom)
             confidences = classifier.bundle.confidences(intensity, classifier.bundle.axis.tth_deg, sigma=sigma)[0]
@@ -174,10 +186,30 @@ def _column(path: Path, column: int) -> NDArray[np.float64] | None:
         return None
 
 
-def _read_and_integrate(path: Path, integrator: Integrator) -> Patterns:
+def _read(path: Path, profile: Profile, shape: tuple[int, int]) -> Frame:
+    """Return the frame of a file, with the numbers that it and its sidecar state."""
     try:
         encoded = path.read_bytes()
     except OSError as error:
         raise FrameError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    content = read_frame_file(path.name, encoded)
-    return integrator.integrate(content.image)
+    content = read_frame_file(path.name, encoded, raw_shape=shape)
+    template = profile.frame_files.sidecar
+    beside = read_sidecar(sidecar_path(path, template)) if template is not None else b""
+    fields = [axis.field for axis in profile.geometry.arm]
+    return Frame(
+        frame_id=FrameId(path.name),
+        series="",
+        number=0,
+        image=content.image,
+        keys=(),
+        received_s=0.0,
+        scalars=stated_numbers(content.header, beside, fields, where=str(path)),
+        reference=FrameReference(store="file", path=str(path), offset=0, number=0),
+    )
+
+
+def _reduced(path: Path, frame: Frame, stage: XrdStage) -> Reduced:
+    (outcome,) = stage.process([frame])
+    if isinstance(outcome, Rejection):
+        raise FrameError(outcome.detail, where=str(path))
+    return outcome

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping
 
-from phasecast.core.result import ColumnSpec
 from phasecast.pipeline.fold import FoldRules
 from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
@@ -36,6 +35,9 @@ def source_options(profile: Profile) -> SourceOptions:
         position_fields={name: axis.field for name, axis in axes.items() if axis is not None},
         file_patterns=files.patterns,
         number_pattern=files.number_regex,
+        raw_shape=_raw_shape(profile),
+        number_fields=_number_fields(profile),
+        sidecar=files.sidecar,
     )
 
 

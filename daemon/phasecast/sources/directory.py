@@ -18,6 +18,8 @@ from phasecast.sources.folder_watch import FolderWatch, FoundFile
 from phasecast.sources.frame_file import FrameContent, read_frame_file
 from phasecast.sources.frame_header import compile_position_fields, parse_header
 from phasecast.sources.frame_name import parse_frame_name
+from phasecast.sources.frame_sidecar import ContradictionError, stated_numbers
+from phasecast.sources.raw_root import places_below
 from phasecast.sources.receiver import ThreadedReceiver
 
 CHANNEL = Channel("files")
@@ -25,6 +27,8 @@ CHANNEL = Channel("files")
 CORRUPT_FRAME = "corrupt frame"
 INCOMPLETE_FILE = "incomplete file"
 CHANGED_FILE = "changed file"
+SIDECAR = "no usable sidecar"
+CONTRADICTION = "contradicting headers"
 MALFORMED = "malformed record"
 
 
@@ -41,7 +45,7 @@ class DirectoryReceiver(ThreadedReceiver):
         Whether the folder may appear later.
     poll_s
         Pause between two looks.
-    existing, timeout_s, number_pattern, raw_shape, max_bytes, patterns
+    existing, timeout_s, number_pattern, raw_shape, max_bytes, patterns, number_fields, sidecar
         See `FolderWatch`.
     """
 
@@ -58,6 +62,8 @@ class DirectoryReceiver(ThreadedReceiver):
         raw_shape: tuple[int, int] | None = None,
         max_bytes: int = 256 << 20,
         patterns: Sequence[str] = (),
+        number_fields: Sequence[str] = (),
+        sidecar: str | None = None,
     ) -> None:
         super().__init__(channel)
         self._folder = Path(folder).absolute()
@@ -72,6 +78,8 @@ class DirectoryReceiver(ThreadedReceiver):
             raw_shape=raw_shape,
             max_bytes=max_bytes,
             patterns=patterns,
+            number_fields=number_fields,
+            sidecar=sidecar,
         )
 
     def status(self) -> dict[str, object]:
@@ -116,6 +124,8 @@ class _FileNote(BaseModel):
     sha256: str
     problem: str = ""
     corrupt: bool = False
+    sidecar: bytes = b""
+    lacks_sidecar: bool = False
 
 
 class FileDecoder:
@@ -131,6 +141,10 @@ class FileDecoder:
         See `compile_position_fields`.
     number_pattern, raw_shape, max_bytes
         See `FolderWatch`.
+    number_fields
+        Keys whose numbers become scalars of the frame; stated by its header or its sidecar.
+    needs_sidecar
+        Whether a frame without a sidecar is a defect.
     """
 
     def __init__(
@@ -141,7 +155,11 @@ class FileDecoder:
         number_pattern: re.Pattern[str] | None = None,
         raw_shape: tuple[int, int] | None = None,
         max_bytes: int = 256 << 20,
+        number_fields: Sequence[str] = (),
+        needs_sidecar: bool = False,
     ) -> None:
+        self._number_fields = tuple(number_fields)
+        self._needs_sidecar = needs_sidecar
         self._file_roots = tuple(file_roots)
         self._positions = compile_position_fields(position_fields or {})
         self._number_pattern = number_pattern
@@ -167,12 +185,17 @@ class FileDecoder:
         keys = _keys(base, number)
         reference = FrameReference(store="file", path=note.path, offset=0, number=number or 0, sha256=note.sha256)
         reason, detail = CORRUPT_FRAME if note.corrupt else INCOMPLETE_FILE, note.problem
-        if not note.problem:
+        if note.lacks_sidecar or (self._needs_sidecar and not note.problem and not note.sidecar):
+            reason, detail = SIDECAR, note.problem or "no sidecar was recorded with it"
+        elif not note.problem:
             try:
                 path, content = read_verified(
                     Path(note.path), note.name, note.sha256, self._file_roots, self._max_bytes
                 )
                 frame = read_frame_file(base, content, raw_shape=self._raw_shape, max_bytes=self._max_bytes)
+                scalars = stated_numbers(frame.header, note.sidecar, self._number_fields, where=base)
+            except ContradictionError as error:
+                reason, detail = CONTRADICTION, error.what
             except FileChangedError as error:
                 reason, detail = CHANGED_FILE, error.what
             except FrameError as error:
@@ -185,6 +208,7 @@ class FileDecoder:
                     series=series,
                     number=number or 0,
                     keys=keys,
+                    scalars=scalars,
                     reference=FrameReference(
                         store="file", path=str(path), offset=0, number=number or 0, sha256=note.sha256
                     ),
@@ -210,6 +234,7 @@ class FileDecoder:
         series: str,
         number: int,
         keys: tuple[FrameKey, ...],
+        scalars: Mapping[str, float],
         reference: FrameReference,
     ) -> Frame:
         header = parse_header(content.header, self._positions)
@@ -223,6 +248,7 @@ class FileDecoder:
             hardware_s=header.hardware_s,
             exposure_s=header.exposure_s,
             position_um=header.position_um,
+            scalars=scalars,
             reference=reference,
         )
 
@@ -245,7 +271,7 @@ def read_verified(
     sha256
         What its bytes must hash to.
     file_roots
-        Folders to look in, by name, if it is not there any more.
+        Folders to look in if it is not there any more: by its name, and by as much of its path as is there.
 
     Raises
     ------
@@ -254,9 +280,8 @@ def read_verified(
     """
     relative = PurePosixPath(name)
     below = [] if ".." in relative.parts or relative.is_absolute() else [root / relative for root in file_roots]
-    beside = [root / relative.name for root in file_roots]
     changed = False
-    for candidate in (path, *below, *beside):
+    for candidate in (path, *below, *places_below(str(path), file_roots)):
         try:
             if not candidate.is_file() or candidate.stat().st_size > max_bytes:
                 continue
@@ -268,7 +293,7 @@ def read_verified(
         changed = True
     if changed:
         raise FileChangedError("the file has changed since it was recorded", where=str(path))
-    raise FileChangedError("the file is gone", where=str(path), remedy="name the folder it was moved to as a file root")
+    raise FileChangedError("the file is gone", where=str(path), remedy="name the folder that its tree lies in now with --raw-root")
 
 
 def _keys(base: str, number: int | None) -> tuple[FrameKey, ...]:

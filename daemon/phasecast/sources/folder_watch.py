@@ -7,13 +7,14 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import translate
 from pathlib import Path
 
 from phasecast.core.errors import FrameError
 from phasecast.sources.frame_file import IncompleteFileError, require_complete
 from phasecast.sources.frame_name import FrameName, format_suffix, is_frame_name, parse_frame_name
+from phasecast.sources.frame_sidecar import SidecarSeen, settled_sidecar, sidecar_path
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,10 @@ class FoundFile:
         Why it is given up; empty for a complete frame.
     corrupt
         Whether it is given up because waiting cannot help.
+    sidecar
+        Bytes of its sidecar; empty if it needs none.
+    lacks_sidecar
+        Whether the frame is complete and its sidecar is the problem.
     """
 
     path: str
@@ -60,6 +65,8 @@ class FoundFile:
     sha256: str
     problem: str = ""
     corrupt: bool = False
+    sidecar: bytes = b""
+    lacks_sidecar: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +78,7 @@ class _Pending:
     next_s: float = 0.0
     wait_s: float = 0.0
     reported: bool = False
+    sidecar: SidecarSeen = field(default_factory=SidecarSeen)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +108,8 @@ class FolderWatch:
         See `require_complete`.
     patterns
         Shell patterns of the names that count; all frame formats if empty.
+    number_fields, sidecar
+        Keys that the text file beside each frame must state, and its name; see `sidecar_path`. None: no such file.
     """
 
     def __init__(
@@ -112,7 +122,11 @@ class FolderWatch:
         raw_shape: tuple[int, int] | None = None,
         max_bytes: int = 256 << 20,
         patterns: Sequence[str] = (),
+        number_fields: Sequence[str] = (),
+        sidecar: str | None = None,
     ) -> None:
+        self._number_fields = tuple(number_fields)
+        self._sidecar = sidecar
         self._patterns = re.compile("|".join(map(translate, patterns or ("*",))))
         self._root = str(folder)
         self._oldest_ns = 0 if existing else time.time_ns() - int(_OLD_S * 1e9)
@@ -257,19 +271,22 @@ class FolderWatch:
             pending.stamp, pending.changed_s, pending.wait_s = stamp, now_s, 0.0
         age_s = time.time() - status.st_mtime
         settled = now_s - pending.changed_s >= _SETTLE_S or age_s > _RACY_S
-        sha256, problem, corrupt = "", "it keeps changing", False
+        sha256, problem, corrupt, sidecar, complete = "", "it keeps changing", False, b"", False
         if settled or format_suffix(name) == ".cbf":
             problem, sha256, corrupt = self._try(name, pending.path, status.st_size)
+            complete = not problem
+            if complete:
+                problem, sidecar = self._beside(pending, now_s)
             if not problem:
                 del self._pending[name]
                 self._known.add(name)
-                return _found(pending.path, name, status, sha256)
+                return _found(pending.path, name, status, sha256, sidecar=sidecar)
         in_time = now_s - pending.first_s < self._timeout_s and not (corrupt and settled)
         if not pending.reported and not in_time:
             pending.reported = True
             self.given_up += 1
             self._forget_reported()
-            return _found(pending.path, name, status, sha256, problem, corrupt)
+            return _found(pending.path, name, status, sha256, problem, corrupt, lacks_sidecar=complete)
         pending.wait_s = min(_SLOW_RECHECK_S, 2 * pending.wait_s + 0.02)
         pending.next_s = now_s + (_SLOW_RECHECK_S if pending.reported else pending.wait_s)
         return None
@@ -291,6 +308,16 @@ class FolderWatch:
             return error.what, sha256, True
         return "", sha256, False
 
+    def _beside(self, pending: _Pending, now_s: float) -> tuple[str, bytes]:
+        """Return what is wrong with a frame's sidecar ("" if nothing), and its bytes."""
+        if self._sidecar is None:
+            return "", b""
+        path = sidecar_path(Path(pending.path), self._sidecar)
+        try:
+            return "", settled_sidecar(path, self._number_fields, pending.sidecar, now_s=now_s, wall_s=time.time())
+        except FrameError as error:
+            return f"{error.what} ({path.name})", b""
+
     def _forget_reported(self) -> None:
         if self.given_up <= _MAX_REPORTED:
             return
@@ -301,7 +328,15 @@ class FolderWatch:
 
 
 def _found(
-    path: str, name: str, status: os.stat_result, sha256: str, problem: str = "", corrupt: bool = False
+    path: str,
+    name: str,
+    status: os.stat_result,
+    sha256: str,
+    problem: str = "",
+    corrupt: bool = False,
+    *,
+    sidecar: bytes = b"",
+    lacks_sidecar: bool = False,
 ) -> FoundFile:
     return FoundFile(
         path=path,
@@ -311,4 +346,6 @@ def _found(
         sha256=sha256,
         problem=problem,
         corrupt=corrupt,
+        sidecar=sidecar,
+        lacks_sidecar=lacks_sidecar,
     )

@@ -47,6 +47,10 @@ class SourceOptions:
         Regular expression for the number in file names: see `parse_frame_name`.
     raw_shape
         (rows, cols) of ``.raw`` files.
+    number_fields
+        Keys whose numbers a frame states of itself, in header or sidecar; they become its scalars.
+    sidecar
+        Name of the text file beside each frame that must state them, see `sidecar_path`; None if there is none.
     existing
         Whether frames that lie in a folder already count.
     wait
@@ -68,6 +72,8 @@ class SourceOptions:
     position_fields: Mapping[str, str] = field(default_factory=dict)
     number_pattern: str | None = None
     raw_shape: tuple[int, int] | None = None
+    number_fields: tuple[str, ...] = ()
+    sidecar: str | None = None
     existing: bool = True
     wait: bool = False
     poll_s: float = 0.05
@@ -148,6 +154,8 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
             number_pattern=_pattern(options.number_pattern),
             raw_shape=options.raw_shape,
             max_bytes=options.max_image_bytes,
+            number_fields=options.number_fields,
+            needs_sidecar=options.sidecar is not None,
         )
     if kind == capture_replay.CHANNEL:
         return CaptureDecoder(lambda inner: make_decoder(inner, options))
@@ -255,4 +263,6 @@ def _files(uri: str, split: SplitResult, channel: Channel, options: SourceOption
         raw_shape=options.raw_shape,
         max_bytes=options.max_image_bytes,
         patterns=options.file_patterns,
+        number_fields=options.number_fields,
+        sidecar=options.sidecar,
     )

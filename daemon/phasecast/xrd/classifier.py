@@ -6,11 +6,19 @@ from numpy.typing import NDArray
 from phasecast.core.errors import BundleMismatchError
 from phasecast.core.result import ModelStamp, PhaseClass
 from phasecast.profiles import PatternAxis, Profile
+from phasecast.profiles.schema import HC_KEV_ANGSTROM
 from phasecast.xrd.patterns import AxisPatterns
 from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle
 
+LONGEST_GAP_DEG = 0.5
+"""Range of 2theta without a measured bin up to which the model is asked. It bridges what is not measured by a straight
+line, and half a degree holds no line with its background on both sides."""
 _ENERGY_TOLERANCE = 2e-3
 """Relative; 0.2 % of the energy moves the line at 40 deg by 0.08 deg, close to a bin."""
+
+
+class OutsideModelError(BundleMismatchError):
+    """A model bundle for another energy or another 2theta range: patterns can be had, confidences cannot."""
 
 
 class Classifier:
@@ -25,8 +33,10 @@ class Classifier:
 
     Raises
     ------
+    OutsideModelError
+        If the model was made for another energy or another range.
     BundleMismatchError
-        If the model was made for another energy, another range, or other classes than the profile's.
+        If it was made for other classes than the profile's.
     """
 
     def __init__(self, bundle: Bundle, profile: Profile) -> None:
@@ -34,13 +44,13 @@ class Classifier:
         where = f"bundle {bundle.name} {bundle.version} with profile {profile.name}"
         axis = bundle.axis
         if abs(axis.energy_kev / profile.energy_kev - 1) > _ENERGY_TOLERANCE:
-            raise BundleMismatchError(
+            raise OutsideModelError(
                 f"the model was trained at {axis.energy_kev:g} keV, the profile is at {profile.energy_kev:g} keV",
                 where=where,
                 remedy="choose a bundle for this energy with --model, or leave default_bundle out of the profile",
             )
         if axis.tth_min_deg < profile.axis.tth_min_deg or axis.tth_max_deg > profile.axis.tth_max_deg:
-            raise BundleMismatchError(
+            raise OutsideModelError(
                 f"the model needs {axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg, the profile keeps "
                 f"{profile.axis.tth_min_deg:g}-{profile.axis.tth_max_deg:g} deg",
                 where=where,
@@ -53,6 +63,7 @@ class Classifier:
                 where=where,
                 remedy="give the profile the classes of the bundle, in its order",
             )
+        self.axis_energy_kev = axis.energy_kev
         self.axis = PatternAxis(tth_min_deg=axis.tth_min_deg, tth_max_deg=axis.tth_max_deg, bins=axis.bins)
         self.classes = tuple(
             PhaseClass(
@@ -95,6 +106,32 @@ class Classifier:
             calibrated_on=str(self.bundle.card.get("calibrated_on", "unknown")),
         )
 
+    def why_not(self, patterns: AxisPatterns, wavelength_angstrom: float) -> list[str]:
+        """Return for each of n patterns why the model must not be asked; empty text where it may be.
+
+        Parameters
+        ----------
+        patterns
+            On the model's own axis.
+        wavelength_angstrom
+            Of the geometry that they were integrated with.
+        """
+        energy_kev = HC_KEV_ANGSTROM / wavelength_angstrom
+        if abs(self.axis_energy_kev / energy_kev - 1) > _ENERGY_TOLERANCE:
+            reason = f"measured at {energy_kev:.4g} keV, the model is for {self.axis_energy_kev:g} keV"
+            return [reason] * len(patterns.norm)
+        measured = patterns.norm > 0
+        reasons = [""] * len(measured)
+        for row in np.flatnonzero(~measured.all(axis=1)):
+            begin, end = _longest_run(~measured[row])
+            step_deg = self.axis.step_deg
+            if (end - begin) * step_deg > LONGEST_GAP_DEG + 1e-9:
+                low_deg = self.axis.tth_min_deg + begin * step_deg
+                reasons[row] = (
+                    f"no pixel at {low_deg:.4g}-{low_deg + (end - begin) * step_deg:.4g} deg, which the model needs"
+                )
+        return reasons
+
     def confidences(self, patterns: AxisPatterns) -> NDArray[np.float32]:
         """Return calibrated confidences, shape (n, classes), of patterns on the model's own axis.
 
@@ -104,3 +141,11 @@ class Classifier:
         intensity = np.where(measured, patterns.intensity, np.nan)
         sigma = np.where(measured, patterns.sigma, np.nan)
         return self.bundle.confidences(intensity, patterns.tth_deg, sigma=sigma)
+
+
+def _longest_run(wanted: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return where the longest run of true values begins and ends, shape of wanted (bins,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
+    begins, ends = edges[::2], edges[1::2]
+    longest = int(np.argmax(ends - begins))
+    return int(begins[longest]), int(ends[longest])

@@ -104,8 +104,14 @@ def geometry_from_profile(profile: Profile, poni: str | Path | None = None) -> D
     return geometry
 
 
-def _known_detector(profile: Profile) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Return (rows, cols) and the pixel size along both in mm."""
+def known_detector(profile: Profile) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Return (rows, cols) of a profile's detector, and the pixel size along both in mm.
+
+    Raises
+    ------
+    GeometryError
+        If pyFAI knows no detector of that name.
+    """
     name = profile.detector.model
     try:
         detector = detector_factory(name)
@@ -121,7 +127,7 @@ def _known_detector(profile: Profile) -> tuple[tuple[int, int], tuple[float, flo
 
 def _nominal(profile: Profile) -> DetectorGeometry:
     nominal = profile.geometry
-    shape, (pixel1_mm, pixel2_mm) = _known_detector(profile)
+    shape, (pixel1_mm, pixel2_mm) = known_detector(profile)
     rot1_deg = rot2_deg = 0.0
     if nominal.arm_tth_deg is not None:
         poni1_mm, poni2_mm = shape[0] * pixel1_mm / 2, shape[1] * pixel2_mm / 2
@@ -153,7 +159,7 @@ def _nominal(profile: Profile) -> DetectorGeometry:
 
 
 def _from_poni(profile: Profile, path: Path) -> DetectorGeometry:
-    shape, _ = _known_detector(profile)
+    shape, _ = known_detector(profile)
     if not path.is_file():
         raise GeometryError(
             "the .poni file does not exist",
@@ -193,10 +199,11 @@ def _from_poni(profile: Profile, path: Path) -> DetectorGeometry:
         wavelength_angstrom=wavelength,
         origin=str(path),
     )
-    return replace(measured, warnings=_contradictions(profile, measured))
+    return replace(measured, warnings=contradictions(profile, measured))
 
 
-def _contradictions(profile: Profile, measured: DetectorGeometry) -> tuple[str, ...]:
+def contradictions(profile: Profile, measured: DetectorGeometry) -> tuple[str, ...]:
+    """Return one line for each value of a calibration that differs from the profile's nominal one."""
     lines = []
 
     def differ(what: str, found: str, stated: str) -> None:

@@ -16,6 +16,7 @@ from phasecast.xrd.corrections import PixelCorrections, corrections_from_profile
 from phasecast.xrd.device import ChosenDevice, DeviceChoice, choose_device
 from phasecast.xrd.engine import CpuEngine, Engine
 from phasecast.xrd.geometry import DetectorGeometry, geometry_from_profile
+from phasecast.xrd.goniometer import Arm
 from phasecast.xrd.matrix import build_matrix
 from phasecast.xrd.patterns import Patterns
 from phasecast.xrd.screening import as_stack
@@ -46,6 +47,8 @@ class Integrator:
         Whether to compute spottiness.
     pixels
         Mask, flat and dark.
+    arm
+        The detector's arm, if it moves; then the geometry above holds for no frame by itself.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Integrator:
         chosen: ChosenDevice,
         pixels: PixelCorrections,
         measure_spots: bool = True,
+        arm: Arm | None = None,
     ) -> None:
         self._profile = profile
         self._geometry = geometry
@@ -66,7 +70,9 @@ class Integrator:
         self._measure_spots = measure_spots
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._default_id = self._identify(geometry)
-        self._engine(geometry)
+        self._arm = arm
+        if arm is None:
+            self._engine(geometry)
 
     @classmethod
     def from_profile(
@@ -89,7 +95,7 @@ class Integrator:
         axes
             Further axes that come out of the same pass, such as a model bundle's.
         poni
-            Calibration that wins over the one the profile names.
+            Calibration that wins over the one the profile names; a goniometer file (.json) where the arm moves.
         measure_spots
             Whether to compute spottiness, about a quarter of the time of a frame.
 
@@ -100,7 +106,8 @@ class Integrator:
         ProfileError
             If a mask, flat or dark file is missing or does not fit.
         """
-        geometry = geometry_from_profile(profile, poni)
+        arm = Arm.from_profile(profile, poni)
+        geometry = geometry_from_profile(profile, poni) if arm is None else arm.base
         return cls(
             profile=profile,
             geometry=geometry,
@@ -108,7 +115,13 @@ class Integrator:
             chosen=choose_device(device),
             pixels=corrections_from_profile(profile, geometry.shape),
             measure_spots=measure_spots,
+            arm=arm,
         )
+
+    @property
+    def arm(self) -> Arm | None:
+        """The detector's arm; None if it stands still."""
+        return self._arm
 
     @property
     def device(self) -> str:

@@ -110,7 +110,7 @@ def build_matrix(
     Raises
     ------
     GeometryError
-        If no usable pixel lies on an axis.
+        If no usable pixel lies on the archive axis; the bins of a further axis may all be empty.
     """
     shape = tuple(pyfai.detector.shape)
     weight = np.ones(shape, dtype=np.float64)
@@ -131,6 +131,11 @@ def build_matrix(
     dark = None if pixels.dark is None else np.where(mask, 0.0, pixels.dark).ravel()
 
     parts = [_pixel_shares(pyfai, axis, corrections.pixel_splitting, mask) for axis in axes]
+    if parts[0].nnz == 0:
+        raise GeometryError(
+            f"no usable pixel lies between {axes[0].tth_min_deg} and {axes[0].tth_max_deg} deg of 2theta",
+            remedy="check the axis of the profile, the mask and the .poni file against each other",
+        )
     ends = np.cumsum([axis.bins for axis in axes])
     rows = tuple(slice(int(end) - axis.bins, int(end)) for axis, end in zip(axes, ends, strict=True))
     stacked = sp.csr_matrix(sp.vstack(parts))
@@ -174,11 +179,6 @@ def _pixel_shares(
     values, indices, indptr = engine.engine.lut
     share = sp.csr_matrix((values.astype(np.float64), indices, indptr), shape=(axis.bins, mask.size))
     share.sum_duplicates()
-    if share.nnz == 0:
-        raise GeometryError(
-            f"no usable pixel lies between {axis.tth_min_deg} and {axis.tth_max_deg} deg of 2theta",
-            remedy="check the axis of the profile, the mask and the .poni file against each other",
-        )
     return share
 
 

@@ -1,21 +1,27 @@
 """The diffraction stage: frames in, patterns and confidences out."""
 
 import logging
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.errors import FrameError
+from phasecast.core.errors import FrameError, GeometryError
 from phasecast.core.frame import Frame
 from phasecast.core.ledger import PointFlag
 from phasecast.core.protocols import Reduced, Rejection
 from phasecast.core.result import ColumnSpec
 from phasecast.xrd.classifier import Classifier
+from phasecast.xrd.geometry import DetectorGeometry
 from phasecast.xrd.integrator import Integrator
 from phasecast.xrd.screening import as_stack
 
 logger = logging.getLogger(__name__)
+
+WRONG_FRAME = "wrong frame"
+NO_ARM_ANGLE = "arm angle unknown"
+OUTSIDE_AXIS = "outside the axis"
 
 
 class XrdStage:
@@ -27,11 +33,14 @@ class XrdStage:
         Gives patterns on the archive axis first and, with a classifier, on the model's axis second.
     classifier
         None to integrate only.
+    why_unclassified
+        Why there is no classifier although a model was wanted; empty if none was.
     """
 
-    def __init__(self, integrator: Integrator, classifier: Classifier | None) -> None:
+    def __init__(self, integrator: Integrator, classifier: Classifier | None, *, why_unclassified: str = "") -> None:
         self.integrator = integrator
         self.classifier = classifier
+        self._why_unclassified = why_unclassified
         bins = integrator.axes[0].bins
         self._columns = [
             ColumnSpec(name="intensity", dtype="<f4", shape=(bins,), axis="tth", description="azimuthal mean"),
@@ -42,6 +51,12 @@ class XrdStage:
             ColumnSpec(name="masked_pixels", dtype="<i8", description="pixels left out of this frame alone"),
             ColumnSpec(name="spottiness", dtype="<f4", description="largest over mean pixel of a bin, summarised"),
             ColumnSpec(name="spot_excess", dtype="<f4", description="spottiness beyond what counting noise gives"),
+        ]
+        arm = integrator.arm
+        self._angle_names = tuple(_column_name(axis.field) for axis in arm.axes) if arm is not None else ()
+        self._columns += [
+            ColumnSpec(name=name, dtype="<f8", unit="deg", description="angle of the detector's arm, as integrated")
+            for name in self._angle_names
         ]
         if classifier is not None:
             self._columns.append(
@@ -60,35 +75,73 @@ class XrdStage:
         return tuple(self._columns)
 
     def warm_up(self) -> None:
-        """Reduce an empty frame, so that the first real one does not pay for what libraries do at first use."""
-        self._reduce(np.zeros((1, *self.integrator.geometry.shape), np.int32))
+        """Reduce an empty frame, so that the first real one does not pay for what libraries do at first use.
+
+        Where the arm moves, nothing is known yet to reduce it with.
+        """
+        if self.integrator.arm is None:
+            self._reduce(np.zeros((1, *self.integrator.geometry.shape), np.int32), self.integrator.geometry, ())
 
     def process(self, frames: Sequence[Frame]) -> list[Reduced | Rejection]:
         """Return patterns and confidences of each frame, or why it cannot be used.
 
-        A frame of a wrong shape is found before its batch is computed, so it costs nobody else anything.
+        A frame of a wrong shape or without the angles of the arm is found before its batch is computed, so it costs
+        nobody else anything.
         """
-        outcomes: list[Reduced | Rejection | None] = [self._refuse(frame) for frame in frames]
-        by_dtype: dict[str, list[int]] = {}
-        for place, outcome in enumerate(outcomes):
-            if outcome is None:
-                by_dtype.setdefault(frames[place].image.dtype.str, []).append(place)
-        for places in by_dtype.values():
+        outcomes: dict[int, Reduced | Rejection] = {}
+        batches: dict[tuple[str, tuple[float, ...]], list[int]] = {}
+        for place, frame in enumerate(frames):
+            try:
+                as_stack(frame.image, self.integrator.geometry.shape)
+            except FrameError as error:
+                outcomes[place] = Rejection(reason=WRONG_FRAME, detail=f"frame {frame.frame_id}: {error}")
+                continue
+            try:
+                angles_deg = self._angles_deg(frame)
+            except FrameError as error:
+                outcomes[place] = Rejection(reason=NO_ARM_ANGLE, detail=f"frame {frame.frame_id}: {error}")
+                continue
+            batches.setdefault((frame.image.dtype.str, angles_deg), []).append(place)
+        for (_, angles_deg), places in batches.items():
             batch = np.stack([frames[place].image for place in places])
-            for place, reduced in zip(places, self._reduce(batch), strict=True):
-                outcomes[place] = reduced
-        return [outcome for outcome in outcomes if outcome is not None]
+            try:
+                reduced = self._reduce(batch, self._geometry(angles_deg), angles_deg)
+            except GeometryError as error:
+                for place in places:
+                    detail = f"frame {frames[place].frame_id}: {error}"
+                    outcomes[place] = Rejection(reason=OUTSIDE_AXIS, detail=detail)
+                continue
+            outcomes.update(zip(places, reduced, strict=True))
+        return [outcomes[place] for place in range(len(frames))]
 
-    def _refuse(self, frame: Frame) -> Rejection | None:
-        try:
-            as_stack(frame.image, self.integrator.geometry.shape)
-        except FrameError as error:
-            return Rejection(reason="wrong frame", detail=f"frame {frame.frame_id}: {error}")
-        return None
+    def geometry_of(self, frame: Frame) -> DetectorGeometry:
+        """Return the geometry that a frame is integrated with.
 
-    def _reduce(self, batch: NDArray[np.integer]) -> list[Reduced]:
-        patterns = self.integrator.integrate(batch)
-        confidences = self.classifier.confidences(patterns.axes[1]) if self.classifier is not None else None
+        Raises
+        ------
+        FrameError
+            If the frame does not state the angles of an arm that moves.
+        """
+        return self._geometry(self._angles_deg(frame))
+
+    def _angles_deg(self, frame: Frame) -> tuple[float, ...]:
+        arm = self.integrator.arm
+        return () if arm is None else arm.rounded_deg(arm.angles_deg(frame.scalars))
+
+    def _geometry(self, angles_deg: tuple[float, ...]) -> DetectorGeometry:
+        arm = self.integrator.arm
+        return self.integrator.geometry if arm is None else arm.geometry_at(angles_deg)
+
+    def _reduce(
+        self, batch: NDArray[np.integer], geometry: DetectorGeometry, angles_deg: tuple[float, ...]
+    ) -> list[Reduced]:
+        patterns = self.integrator.integrate(batch, geometry=geometry)
+        notes = [self._why_unclassified] * len(batch)
+        confidences = None
+        if self.classifier is not None:
+            notes = self.classifier.why_not(patterns.axes[1], geometry.wavelength_angstrom)
+            confidences = self.classifier.confidences(patterns.axes[1])
+            confidences[[bool(note) for note in notes]] = np.nan
         reduced = []
         for row in range(len(batch)):
             columns = {
@@ -101,10 +154,16 @@ class XrdStage:
                 "spottiness": patterns.spottiness[row],
                 "spot_excess": patterns.spot_excess[row],
             }
+            for name, angle_deg in zip(self._angle_names, angles_deg, strict=True):
+                columns[name] = np.asarray(angle_deg)
             flags = PointFlag.SATURATED if patterns.saturated_pixels[row] else PointFlag.NONE
-            if confidences is None:
+            if confidences is None or notes[row]:
                 flags |= PointFlag.NOT_CLASSIFIED
-            else:
+            if confidences is not None:
                 columns["confidences"] = confidences[row]
-            reduced.append(Reduced(columns=columns, flags=flags))
+            reduced.append(Reduced(columns=columns, flags=flags, note=notes[row]))
         return reduced
+
+
+def _column_name(field: str) -> str:
+    return "arm_" + re.sub(r"\W+", "_", field)
