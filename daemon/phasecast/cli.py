@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,10 @@ app.add_typer(bench_app, name="bench")
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Data directory of the beamtime.")]
 ProfileName = Annotated[str, typer.Option("--profile", help="Name of a shipped profile, or a TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+RawRoots = Annotated[
+    list[Path] | None,
+    typer.Option("--raw-root", help="Folder below which raw frames lie now; several may be given.", show_default=False),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
@@ -100,8 +105,56 @@ def integrate(
 
 
 @app.command()
+def calibrate(
+    frames: Annotated[list[Path], typer.Argument(help="Frames of one detector position.", show_default=False)],
+    profile: ProfileName,
+    standard: Annotated[str, typer.Option("--standard", help="LaB6, CeO2 or Si.")],
+    poni: Annotated[Path | None, typer.Option("--poni", help="Geometry to start from; default: the profile's.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The .poni file; default: a dated one beside the profile.")
+    ] = None,
+    sample_offset_mm: Annotated[
+        float, typer.Option(help="Sample less standard along the beam, positive downstream, in mm.")
+    ] = 0.0,
+    ignore_headers: Annotated[
+        bool, typer.Option("--ignore-headers", help="Go on where a frame's header contradicts the profile.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the detector's geometry from frames of a standard; writes a .poni file and a picture.
+
+    Example: phasecast calibrate lab6.cbf --profile my_beamline.toml --standard LaB6
+    """
+    # before pyFAI is loaded: its loops take a thread a core otherwise, beside a detector that is being served
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from phasecast.services.calibrate import calibrate_files
+
+    report = calibrate_files(
+        frames,
+        profile=profile,
+        standard=standard,
+        poni=poni,
+        output=output,
+        sample_offset_mm=sample_offset_mm,
+        ignore_headers=ignore_headers,
+    )
+    for line in report.summary:
+        _say(line)
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        typer.echo(report.table)
+
+
+@app.command()
 def classify(
-    files: Annotated[list[Path], typer.Argument(help="Frames, or patterns as .xy or .csv.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Frames, patterns as .xy or .csv, or results (.nxs) for the raw frames of their points.",
+            show_default=False,
+        ),
+    ],
     profile: ProfileName = "bl16xu",
     model: Annotated[str | None, typer.Option("--model", help="Bundle; default: the profile's.")] = None,
     wavelength_angstrom: Annotated[
@@ -109,6 +162,7 @@ def classify(
         typer.Option(help="Wavelength at which the patterns' 2theta was measured; default: the profile's."),
     ] = None,
     poni: Annotated[Path | None, typer.Option("--poni", help="Geometry of the frames.")] = None,
+    raw_root: RawRoots = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -118,6 +172,10 @@ def classify(
     """
     from phasecast.services.offline import classify_files
 
+    if raw_root or any(path.suffix == ".nxs" for path in files):
+        from phasecast.services.raw_frames import frames_named_by
+
+        files = frames_named_by(files, raw_root or ())
     report = classify_files(
         files, profile=profile, model=model, wavelength_angstrom=wavelength_angstrom, poni=poni, device=device
     )
@@ -257,6 +315,7 @@ def report(
             help="Also figure files (SVG, PDF, 600 dpi TIFF at 85 and 170 mm), beside the maps and patterns.",
         ),
     ] = False,
+    raw_root: RawRoots = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a scan: one HTML file that opens anywhere, and the same as JSON.
@@ -273,12 +332,19 @@ def report(
         )
     paths = write_report(result, output, language=chosen, figures=figures)
     made = {"html": paths.html, "json": paths.json, "folder": paths.folder}
+    frames = None
+    if raw_root:
+        from phasecast.services.raw_frames import check_raw_frames
+
+        frames = check_raw_frames(result, raw_root)
     if as_json:
-        _print_json(made)
+        _print_json(made | ({"raw_frames": frames.as_dict()} if frames is not None else {}))
         return
     for name, path in made.items():
         if path is not None:
             _say(f"{name}: {path}")
+    if frames is not None:
+        _say(frames.line)
 
 
 @live_app.command("xrd")
@@ -378,6 +444,7 @@ def page(
         Path | None, typer.Option(help="File with the password that everybody must know.", show_default=False)
     ] = None,
     webhook: Annotated[str, typer.Option(help="Address that new alarms are posted to as JSON.")] = "",
+    raw_root: RawRoots = None,
 ) -> None:
     """Serve the live page of a data directory.
 
@@ -385,7 +452,14 @@ def page(
     """
     from phasecast.services.page import PageOptions, run_page
 
-    options = PageOptions(data_dir=data_dir, host=host, port=port, password_file=password_file, webhook=webhook)
+    options = PageOptions(
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        password_file=password_file,
+        webhook=webhook,
+        raw_roots=tuple(raw_root or ()),
+    )
     raise typer.Exit(run_page(options, say=_say))
 
 

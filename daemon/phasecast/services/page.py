@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -24,6 +24,7 @@ from phasecast.records.webhook import Webhook
 from phasecast.services import page_exports
 from phasecast.services.placing import source_options
 from phasecast.services.priority import be_nice
+from phasecast.services.raw_frames import require_folders
 from phasecast.sources.frame_store import CaptureFrameStore
 from phasecast.web.hub import Hub, PageTools
 from phasecast.web.server import PageAddress, PageServer
@@ -43,6 +44,7 @@ class PageOptions:
     port: int = 8016
     password_file: Path | None = None
     webhook: str = ""
+    raw_roots: tuple[Path, ...] = ()
 
 
 def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
@@ -54,6 +56,7 @@ def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
         If it cannot be served as asked.
     """
     address = PageAddress(host=options.host, port=options.port, password=_password(options.password_file))
+    require_folders(options.raw_roots)
     directory = DataDirectory(options.data_dir).create()
     be_nice(_NICE)
     with ExitStack() as stack:
@@ -62,7 +65,7 @@ def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
         webhook = stack.enter_context(Webhook(options.webhook)) if options.webhook else None
         watch = AlarmWatch(directory, webhook=webhook)
         stack.callback(watch.close)
-        hub = Hub(directory, page_tools(directory), watch.book)
+        hub = Hub(directory, page_tools(directory, options.raw_roots), watch.book)
         stack.callback(hub.exports.close)
         status = StatusFile(directory.status / f"{SERVICE}.json")
 
@@ -92,10 +95,19 @@ def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
     return 0
 
 
-def page_tools(directory: DataDirectory) -> PageTools:
-    """Return what the page needs from sources, diffraction and report."""
+def page_tools(directory: DataDirectory, raw_roots: Sequence[Path] = ()) -> PageTools:
+    """Return what the page needs from sources, diffraction and report.
+
+    Parameters
+    ----------
+    directory
+        The data directory.
+    raw_roots
+        Folders below which the raw frames may lie now.
+    """
+    roots = (directory.root, *raw_roots)
     return PageTools(
-        read_frame=lambda header, reference: _read_frame(directory, header, reference),
+        read_frame=lambda header, reference: _read_frame(directory, roots, header, reference),
         tth_of_pixels=_tth_of_pixels,
         draw_png=partial(page_exports.in_own_process, page_exports.draw_png),
         write_csv=partial(page_exports.in_own_process, page_exports.write_csv),
@@ -104,14 +116,16 @@ def page_tools(directory: DataDirectory) -> PageTools:
     )
 
 
-def _read_frame(directory: DataDirectory, header: ResultHeader, reference: FrameReference) -> NDArray[np.integer]:
+def _read_frame(
+    directory: DataDirectory, roots: Sequence[Path], header: ResultHeader, reference: FrameReference
+) -> NDArray[np.integer]:
     try:
         options = source_options(Profile.model_validate(header.profile))
     except ValidationError as error:
         # A profile of other days, or none: most wires can be decoded without one, and the rest says why it cannot.
         logger.info("frames of %s are read without its profile: %s", header.result_uid, error)
         options = None
-    store = CaptureFrameStore(directory.captures, (directory.root,), options=options)
+    store = CaptureFrameStore(directory.captures, roots, options=options)
     return store.read(reference)
 
 
