@@ -59,7 +59,7 @@ class SignReader:
         shape = follower.result.header.shape
         recent = done[-RECENT_POINTS:]
         return Signs(
-            i0_ratio=self._i0_ratio(done),
+            i0_ratio=self._i0_ratio(),
             saturated_points=int(np.count_nonzero(follower.flags[recent] & int(PointFlag.SATURATED))),
             recent_points=int(recent.size),
             line_shift_deg=self._line_shift_deg(done),
@@ -67,9 +67,11 @@ class SignReader:
             row_points=int(shape[-1]) if shape and len(shape) > 1 else 0,
         )
 
-    def _i0_ratio(self, done: NDArray[np.int64]) -> float:
-        i0 = self._follower.scalars.get("i0")
-        known = i0[done] if i0 is not None else np.zeros(0)
+    def _i0_ratio(self) -> float:
+        i0, state = self._follower.scalars.get("i0"), self._follower.state
+        # points without beam are rejected: they are what this sign is about
+        measured = np.flatnonzero((state == PointState.DONE) | (state == PointState.REJECTED))
+        known = i0[measured] if i0 is not None else np.zeros(0)
         known = known[np.isfinite(known)]
         if known.size < 2 * _I0_POINTS:
             return math.nan

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from phasecast.core.ledger import PointState
 from phasecast.report.material import Material
 from phasecast.report.model import DriftFact, LineFact, Quality
+from phasecast.results.normalisation import NORMALISED_COLUMN, normalisation
 from phasecast.results.quality import Drift
 from phasecast.results.reader import Result
 
@@ -15,7 +16,9 @@ from phasecast.results.reader import Result
 def quality_of(result: Result, material: Material) -> Quality:
     """Return what a report says of the quality of its data."""
     sums, counters = result.ledger_sums, result.counters
-    state, reason = result.ledger["state"].values, result.ledger["reason"].values.astype(str)
+    ledger = result.ledger
+    state, reason = ledger["state"].values, ledger["reason"].values.astype(str)
+    i0 = normalisation(result.header, state, ledger["flags"].values)
     saturated = None
     if any(column.name == "saturated_pixels" for column in result.header.columns):
         pixels = result.column("saturated_pixels").values
@@ -42,6 +45,9 @@ def quality_of(result: Result, material: Material) -> Quality:
         ),
         saturated_points=result.flag_sums["saturated"],
         saturated_pixels=saturated,
+        has_i0=i0.has_monitor,
+        has_normalised_patterns=any(column.name == NORMALISED_COLUMN for column in result.header.columns),
+        points_without_i0=i0.without,
     )
 
 

@@ -79,6 +79,10 @@ def _paragraph(report: Report, say: Words) -> str:
             list=("、" if say.language == "ja" else ", ").join(setting_text(one, say) for one in report.settings),
         ),
     ]
+    if report.is_not_normalised:
+        sentences.append(say("report.methods_not_normalised"))
+    elif report.quality.has_normalised_patterns:
+        sentences.append(say("report.methods_normalised"))
     if report.model is None:
         sentences.append(say("report.methods_no_model"))
     else:

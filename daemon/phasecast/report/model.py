@@ -181,6 +181,9 @@ class Quality(Part):
     line: LineFact | None
     saturated_points: int
     saturated_pixels: int | None
+    has_i0: bool
+    has_normalised_patterns: bool
+    points_without_i0: int
 
 
 class Timing(Part):
@@ -236,6 +239,13 @@ class Report(Part):
     timing: Timing
     replay: Replay
     methods: dict[str, str] = Field(default_factory=dict, description="The paragraph for a paper, by language.")
+
+    @property
+    def is_not_normalised(self) -> bool:
+        """Whether no point has an incident flux."""
+        quality = self.quality
+        nowhere = quality.points_without_i0 == self.scan.points_done > 0
+        return not quality.has_i0 or nowhere
 
     def class_of(self, class_id: str) -> ClassFact:
         """Return a class by its id."""

@@ -118,6 +118,13 @@ def _notices(report: Report, say: Words) -> Iterator[tuple[str, str]]:
         yield "bad", say("report.doubt", why=report.quality.doubt)
     if not report.classes:
         yield "note", say("report.unclassified")
+    if report.is_not_normalised:
+        yield "note", say("report.not_normalised")
+    elif report.quality.points_without_i0:
+        points = f"{report.quality.points_without_i0:,}"
+        yield "note", say("report.partly_normalised", points=points, done=f"{scan.points_done:,}")
+    if report.quality.reasons.get("no beam"):
+        yield "bad", say("report.no_beam", points=f"{report.quality.reasons['no beam']:,}")
     if report.model is not None and not report.labels_used:
         yield "note", _validation_sentence(report, say)
     for line in report.unread:

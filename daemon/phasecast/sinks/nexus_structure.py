@@ -15,6 +15,7 @@ from phasecast.core.documents import DEFECT_COLUMNS
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.result import ResultHeader
 from phasecast.results import layout
+from phasecast.results.normalisation import I0_SCALAR
 from phasecast.sinks.nexus_classification import create_classification
 from phasecast.sinks.nexus_parts import (
     iso_time,
@@ -65,11 +66,18 @@ def create_structure(file: h5py.File, header: ResultHeader, *, rows: int, create
     _ledger(entry, header, rows)
     create_classification(entry, header, rows, created_s)
     _provenance(entry, header)
-    monitor = _lookup(header.profile, "monitors", "i0_field") or ""
-    if f"{layout.SCALARS}/{monitor}" in file and monitor:
+    _monitor(entry, header)
+
+
+def _monitor(entry: h5py.Group, header: ResultHeader) -> None:
+    """Name the incident monitor, and say once whether the patterns were normalised with it."""
+    has_i0 = f"{layout.SCALARS}/{I0_SCALAR}" in entry.file
+    said = str(header.processing.get("normalisation") or ("not normalised" if has_i0 else "not normalised: no I0"))
+    entry["data/I"].attrs["normalisation"] = said
+    if has_i0:
         group = put_group(entry, "monitor", "NXmonitor")
-        group["data"] = file[f"{layout.SCALARS}/{monitor}"]
-        put_text(group, "description", f"incident intensity, event field {monitor}")
+        group["data"] = entry.file[f"{layout.SCALARS}/{I0_SCALAR}"]
+        put_text(group, "description", str(group["data"].attrs.get("description", "incident flux")))
 
 
 def _entry_fields(entry: h5py.Group, header: ResultHeader) -> None:
@@ -133,7 +141,10 @@ def _reduction(entry: h5py.Group, header: ResultHeader, created_s: float) -> Non
         "Sparse-matrix azimuthal integration with pyFAI's geometry and matrix: G. Ashiotis et al., "
         "J. Appl. Cryst. 48 (2015) 510-519, doi:10.1107/S1600576715004306",
     )
-    note = "Row i is scan point i in order of measurement; rows of points that are not done hold NaN."
+    note = (
+        "Row i is scan point i in order of measurement; rows of points that are not done hold NaN. Points rejected for "
+        "'no beam' keep the pattern that was measured and have no confidences."
+    )
     put_text(reduction, "note", f"{note} Computed on {header.device}. {header.device_note}".strip())
     given = put_group(reduction, "input", "NXparameters")
     for section in ("detector", "geometry", "corrections", "axis"):
@@ -224,12 +235,3 @@ def _flatten(group: h5py.Group, prefix: str, settings: Mapping[str, Any]) -> Non
             group[name] = value
         else:
             put_text(group, name, value if isinstance(value, str) else to_json(value))
-
-
-def _lookup(tree: Mapping[str, Any], *keys: str) -> Any:
-    for key in keys:
-        found = tree.get(key) if isinstance(tree, Mapping) else None
-        if found is None:
-            return None
-        tree = found
-    return tree

@@ -9,6 +9,7 @@ import panel as pn
 
 from phasecast.core.ledger import PointState
 from phasecast.core.words import Words
+from phasecast.results.normalisation import normalisation
 from phasecast.web.colours import STATE_COLOURS
 from phasecast.web.hub import STALE_S, Hub
 from phasecast.web.live_scan import LiveScan
@@ -74,6 +75,8 @@ class NowView:
         surplus = int(_scan_of(status, name).get("counters", {}).get("surplus_frames", 0)) if live else 0
         if surplus:
             facts.append((words("page.surplus"), str(surplus), "warn"))
+        if normalisation(header, columns.state, columns.flags).is_missing:
+            facts.append((words("page.normalisation"), words("page.not_normalised"), "warn"))
         model = header.model
         facts.append((words("page.device"), header.device.upper(), ""))
         if model is not None:
