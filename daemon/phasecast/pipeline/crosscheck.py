@@ -17,7 +17,8 @@ _PERSISTENT = 3
 """Points in a row that must deviate: a computer's hiccup passes, a shift stays."""
 _PERSISTENT_S = 0.5
 """And for how long, unless they deviate by whole point periods as a shift does: at 100 points/s an overloaded
-computer delayed up to 7 points in a row, over 0.2 s at most."""
+computer delayed up to 7 points in a row, over 0.2 s at most. Three delays that happen to be whole periods count where
+order alone joins; a name that joins is believed against them (seen with a load of 10 on two cores)."""
 _WHOLE_PERIODS = 0.2
 """How close to whole periods the deviations of a shift are, in periods."""
 _REFERENCE_POINTS = 64
@@ -86,6 +87,7 @@ class JoinCheck:
     _deviating: list[int] = field(default_factory=list)
     _last_deviations: deque[float] = field(default_factory=lambda: deque(maxlen=_PERSISTENT))
     _deviating_since_s: float = 0.0
+    _deviation_s: float = 0.0
     _window: dict[int, PairTimes] = field(default_factory=dict)
     _unjudged: int = 0
     _point_times: deque[float] = field(default_factory=lambda: deque(maxlen=_REFERENCE_POINTS))
@@ -140,6 +142,8 @@ class JoinCheck:
         """
         if self._unjudged:
             self._judge_window()
+        # what deviates to the very end has had no time to pass, nor to persist
+        self._doubt_deviation(sure=False)
         if not by_order:
             return
         rows = measured_points // self.row_points if self.row_points else 0
@@ -165,17 +169,24 @@ class JoinCheck:
             self._deviating_since_s = pair.point_s
         self._deviating.append(pair.index)
         self._last_deviations.append(deviation / (2 * half_period))
+        self._deviation_s = deviation
         persists = pair.point_s - self._deviating_since_s >= _PERSISTENT_S
-        if len(self._deviating) >= _PERSISTENT and (persists or self._are_whole_periods()):
-            points = round(deviation / (2 * half_period))
-            first = min(self._deviating)
-            # more frames from the very start of a row: most likely lead-in frames, and then the first row had them too
-            lead_in = self.row_points and first % self.row_points == 0 and deviation < 0
-            self.raise_doubt(
-                0 if lead_in else self.row_start(first),
-                f"frame times moved by {deviation * 1e3:+.0f} ms against position times ({points:+d} points) "
-                f"at point {first}; declare skip_frames_per_row or align by time",
-            )
+        if persists or pair.by_order:
+            self._doubt_deviation(sure=persists)
+
+    def _doubt_deviation(self, *, sure: bool) -> None:
+        """Raise the doubt of points that deviate, if they are enough and, unless it is sure, do so as a shift does."""
+        if len(self._deviating) < _PERSISTENT or not (sure or self._are_whole_periods()):
+            return
+        points = round(self._last_deviations[-1])
+        first = min(self._deviating)
+        # more frames from the very start of a row: most likely lead-in frames, and then the first row had them too
+        lead_in = self.row_points and first % self.row_points == 0 and self._deviation_s < 0
+        self.raise_doubt(
+            0 if lead_in else self.row_start(first),
+            f"frame times moved by {self._deviation_s * 1e3:+.0f} ms against position times ({points:+d} points) "
+            f"at point {first}; declare skip_frames_per_row or align by time",
+        )
 
     def _are_whole_periods(self) -> bool:
         periods = np.array(self._last_deviations)
