@@ -146,6 +146,17 @@ class FrameFiles(ProfilePart):
         "rejected. Leave out if there is none.",
     )
 
+    max_read_mb_per_s: float = Field(
+        default=200.0,
+        gt=0,
+        description="Most that is read from the folders of frame files, in MB/s (1e6 bytes): the detector comes first. "
+        "Each file is read twice, once to find it complete and once, mostly from memory, to reduce it.",
+    )
+    copy_frames: bool = Field(
+        default=False,
+        description="Whether frame files are copied into the capture; else path, size and SHA-256 are recorded.",
+    )
+
     @model_validator(mode="after")
     def _header_axes(self) -> Self:
         if self.position_from == "header" and (self.header_horizontal is None or self.header_vertical is None):

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -20,6 +20,7 @@ from phasecast.sources.frame_header import compile_position_fields, parse_header
 from phasecast.sources.frame_name import parse_frame_name
 from phasecast.sources.frame_sidecar import ContradictionError, stated_numbers
 from phasecast.sources.raw_root import places_below
+from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.receiver import ThreadedReceiver
 
 CHANNEL = Channel("files")
@@ -45,8 +46,10 @@ class DirectoryReceiver(ThreadedReceiver):
         Whether the folder may appear later.
     poll_s
         Pause between two looks.
-    existing, timeout_s, number_pattern, raw_shape, max_bytes, patterns, number_fields, sidecar
+    existing, timeout_s, number_pattern, raw_shape, max_bytes, patterns, number_fields, sidecar, budget
         See `FolderWatch`.
+    copy_frames
+        Whether the files' bytes are recorded too.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class DirectoryReceiver(ThreadedReceiver):
         patterns: Sequence[str] = (),
         number_fields: Sequence[str] = (),
         sidecar: str | None = None,
+        budget: ReadBudget | None = None,
+        copy_frames: bool = False,
     ) -> None:
         super().__init__(channel)
         self._folder = Path(folder).absolute()
@@ -80,6 +85,9 @@ class DirectoryReceiver(ThreadedReceiver):
             patterns=patterns,
             number_fields=number_fields,
             sidecar=sidecar,
+            budget=budget,
+            wait=self._stopping.wait,
+            keep_content=copy_frames,
         )
 
     def status(self) -> dict[str, object]:
@@ -103,7 +111,7 @@ class DirectoryReceiver(ThreadedReceiver):
             self._state = "watching" if self._folder.is_dir() else "folder missing"
             for found in self._watch.look():
                 self._incomplete += bool(found.problem)
-                self._record([_encode(found)], self._now_s())
+                self._record(_encode(found), self._now_s())
                 if self._stopping.is_set():
                     return
             self._stopping.wait(self._poll_s)
@@ -145,6 +153,8 @@ class FileDecoder:
         Keys whose numbers become scalars of the frame; stated by its header or its sidecar.
     needs_sidecar
         Whether a frame without a sidecar is a defect.
+    budget
+        Cap on reading, shared with the receiver; None for no cap.
     """
 
     def __init__(
@@ -157,7 +167,9 @@ class FileDecoder:
         max_bytes: int = 256 << 20,
         number_fields: Sequence[str] = (),
         needs_sidecar: bool = False,
+        budget: ReadBudget | None = None,
     ) -> None:
+        self._budget = budget
         self._number_fields = tuple(number_fields)
         self._needs_sidecar = needs_sidecar
         self._file_roots = tuple(file_roots)
@@ -189,9 +201,7 @@ class FileDecoder:
             reason, detail = SIDECAR, note.problem or "no sidecar was recorded with it"
         elif not note.problem:
             try:
-                path, content = read_verified(
-                    Path(note.path), note.name, note.sha256, self._file_roots, self._max_bytes
-                )
+                content, reference = self._content(record, note, reference)
                 frame = read_frame_file(base, content, raw_shape=self._raw_shape, max_bytes=self._max_bytes)
                 scalars = stated_numbers(frame.header, note.sidecar, self._number_fields, where=base)
             except ContradictionError as error:
@@ -209,9 +219,7 @@ class FileDecoder:
                     number=number or 0,
                     keys=keys,
                     scalars=scalars,
-                    reference=FrameReference(
-                        store="file", path=str(path), offset=0, number=number or 0, sha256=note.sha256
-                    ),
+                    reference=reference,
                 )
         return Defect(
             reason=reason,
@@ -224,6 +232,19 @@ class FileDecoder:
             reference=reference,
             series=series,
         )
+
+    def _content(self, record: RawRecord, note: _FileNote, reference: FrameReference) -> tuple[bytes, FrameReference]:
+        """Return a file's bytes, and where to read them again: in the capture where they were copied to."""
+        if len(record.parts) > 1:
+            content = record.parts[1]
+            if hashlib.sha256(content).hexdigest() != note.sha256:
+                raise FrameError("the copy in the capture is not the file that was recorded", where=note.path)
+            place = record.position
+            return content, replace(reference, store="capture", path=place.segment, offset=place.offset, sha256="")
+        if self._budget is not None:
+            self._budget.take(note.size)
+        path, content = read_verified(Path(note.path), note.name, note.sha256, self._file_roots, self._max_bytes)
+        return content, replace(reference, path=str(path))
 
     def _frame(
         self,
@@ -293,7 +314,9 @@ def read_verified(
         changed = True
     if changed:
         raise FileChangedError("the file has changed since it was recorded", where=str(path))
-    raise FileChangedError("the file is gone", where=str(path), remedy="name the folder that its tree lies in now with --raw-root")
+    raise FileChangedError(
+        "the file is gone", where=str(path), remedy="name the folder that its tree lies in now with --raw-root"
+    )
 
 
 def _keys(base: str, number: int | None) -> tuple[FrameKey, ...]:
@@ -304,13 +327,16 @@ def _keys(base: str, number: int | None) -> tuple[FrameKey, ...]:
     return tuple(keys)
 
 
-def _encode(found: FoundFile) -> bytes:
-    return bytes(cbor2.dumps(asdict(found)))
+def _encode(found: FoundFile) -> list[bytes]:
+    note = asdict(found)
+    content = note.pop("content")
+    parts = [bytes(cbor2.dumps(note))]
+    return [*parts, content] if content else parts
 
 
 def _decode_note(record: RawRecord) -> _FileNote:
-    if len(record.parts) != 1:
-        raise WireError(f"{len(record.parts)} parts where a file record has one")
+    if not 1 <= len(record.parts) <= 2:
+        raise WireError(f"{len(record.parts)} parts where a file record has one or two")
     try:
         return _FileNote.model_validate(cbor2.loads(record.parts[0]))
     except ValidationError as error:

@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from pathlib import Path
@@ -15,6 +15,7 @@ from phasecast.core.errors import FrameError
 from phasecast.sources.frame_file import IncompleteFileError, require_complete
 from phasecast.sources.frame_name import FrameName, format_suffix, is_frame_name, parse_frame_name
 from phasecast.sources.frame_sidecar import SidecarSeen, settled_sidecar, sidecar_path
+from phasecast.sources.read_budget import ReadBudget
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class FoundFile:
         Bytes of its sidecar; empty if it needs none.
     lacks_sidecar
         Whether the frame is complete and its sidecar is the problem.
+    content
+        The file's bytes, where they are kept; else empty.
     """
 
     path: str
@@ -67,6 +70,7 @@ class FoundFile:
     corrupt: bool = False
     sidecar: bytes = b""
     lacks_sidecar: bool = False
+    content: bytes = b""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,6 +114,10 @@ class FolderWatch:
         Shell patterns of the names that count; all frame formats if empty.
     number_fields, sidecar
         Keys that the text file beside each frame must state, and its name; see `sidecar_path`. None: no such file.
+    budget, wait
+        Cap on reading, and how to wait for it; None for no cap.
+    keep_content
+        Whether the bytes of complete files are handed on.
     """
 
     def __init__(
@@ -124,7 +132,14 @@ class FolderWatch:
         patterns: Sequence[str] = (),
         number_fields: Sequence[str] = (),
         sidecar: str | None = None,
+        budget: ReadBudget | None = None,
+        wait: Callable[[float], object] = time.sleep,
+        keep_content: bool = False,
     ) -> None:
+        self._budget = budget
+        self._wait = wait
+        self._keep_content = keep_content
+        self._content = b""
         self._number_fields = tuple(number_fields)
         self._sidecar = sidecar
         self._patterns = re.compile("|".join(map(translate, patterns or ("*",))))
@@ -280,7 +295,7 @@ class FolderWatch:
             if not problem:
                 del self._pending[name]
                 self._known.add(name)
-                return _found(pending.path, name, status, sha256, sidecar=sidecar)
+                return _found(pending.path, name, status, sha256, sidecar=sidecar, content=self._content)
         in_time = now_s - pending.first_s < self._timeout_s and not (corrupt and settled)
         if not pending.reported and not in_time:
             pending.reported = True
@@ -295,10 +310,13 @@ class FolderWatch:
         """Return what is wrong with a file ("" if nothing), its sha256, and whether waiting cannot help."""
         if size > self._max_bytes:
             return f"larger than {self._max_bytes} bytes", "", False
+        if self._budget is not None:
+            self._budget.take(size, self._wait)
         try:
             content = Path(path).read_bytes()
         except OSError as error:
             return f"cannot be read ({error.strerror})", "", False
+        self._content = content if self._keep_content else b""
         sha256 = hashlib.sha256(content).hexdigest()
         try:
             require_complete(name, content, raw_shape=self._raw_shape, max_bytes=self._max_bytes)
@@ -337,6 +355,7 @@ def _found(
     *,
     sidecar: bytes = b"",
     lacks_sidecar: bool = False,
+    content: bytes = b"",
 ) -> FoundFile:
     return FoundFile(
         path=path,
@@ -348,4 +367,5 @@ def _found(
         corrupt=corrupt,
         sidecar=sidecar,
         lacks_sidecar=lacks_sidecar,
+        content=content,
     )
