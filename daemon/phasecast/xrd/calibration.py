@@ -15,47 +15,21 @@ from phasecast.xrd.calibration_rings import (
     CalibrationFrame,
     Parameters,
     Standard,
+    StandardLine,
     calibration_frame,
     parameters_of,
 )
 from phasecast.xrd.calibration_search import FoundStart, find_start
+from phasecast.xrd.calibration_verdict import (
+    RingResidual,
+    refuse_far,
+    refuse_poor_fit,
+    refuse_strangers,
+    ring_residuals,
+)
 from phasecast.xrd.geometry import DetectorGeometry
 
-MAX_RMS_DEG = 0.02
-MAX_WINDOW_SIGMA_DEG = 0.05
-"""More uncertainty than this anywhere on the detector, from what the rings leave open, is too much."""
 ROUNDS = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RingResidual:
-    """How one ring fits.
-
-    Parameters
-    ----------
-    hkl, line_tth_deg
-        The line of the standard.
-    found_tth_deg
-        Mean 2theta of the ring's points with the refined geometry.
-    rms_deg
-        Root mean square of point less line.
-    points
-        Number of points.
-    azimuth_deg
-        Azimuth that the points span.
-    """
-
-    hkl: str
-    line_tth_deg: float
-    found_tth_deg: float
-    rms_deg: float
-    points: int
-    azimuth_deg: float
-
-    @property
-    def difference_deg(self) -> float:
-        """Found less line."""
-        return self.found_tth_deg - self.line_tth_deg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,6 +50,8 @@ class Calibration:
         What was refined and why not the rest.
     rings
         Residuals, by rising 2theta.
+    unseen
+        Lines in the window that are no visible ring.
     rms_deg
         Root mean square over all points.
     points
@@ -90,6 +66,7 @@ class Calibration:
     found: FoundStart
     free_set: FreeSet
     rings: tuple[RingResidual, ...]
+    unseen: tuple[StandardLine, ...]
     rms_deg: float
     points: NDArray[np.float64]
     frame: CalibrationFrame
@@ -137,8 +114,9 @@ def calibrate(
     Raises
     ------
     CalibrationError
-        If too few rings are seen, two assignments of lines fit alike, the points scatter by more than 0.02 deg, or the
-        rings leave 2theta uncertain by more than 0.05 deg somewhere on the detector.
+        If too few rings are seen, two assignments of lines fit alike, the points scatter by more than 0.02 deg, the
+        rings leave 2theta uncertain by more than 0.05 deg somewhere on the detector, the frame has strong rings that
+        are none of the standard's, or the detector would have to be further off than the start is believed to be.
     """
     frame = calibration_frame(image, mask, start, standard)
     nominal = parameters_of(start)
@@ -155,16 +133,21 @@ def calibrate(
         _require_rings(frame, parameters, points)
         parameters = _refine(frame, parameters, points, free_set.free)
     assert free_set is not None
-    rings = _ring_residuals(frame, parameters, points)
+    rings = ring_residuals(frame, parameters, points)
     rms_deg = float(np.sqrt(np.mean(frame.residuals_deg(parameters, points) ** 2)))
-    _judge(rings, rms_deg, free_set)
+    geometry = _geometry(start, parameters, standard)
+    refuse_poor_fit(rings, rms_deg, free_set)
+    refuse_strangers(frame, parameters)
+    refuse_far(geometry, start, rings)
+    seen = {ring.line_tth_deg for ring in rings}
     return Calibration(
-        geometry=_geometry(start, parameters, standard),
+        geometry=geometry,
         standard=standard,
         start=start,
         found=found,
         free_set=free_set,
         rings=rings,
+        unseen=tuple(line for line in frame.lines_inside(frame.window_deg(parameters)) if line.tth_deg not in seen),
         rms_deg=rms_deg,
         points=points,
         frame=frame,
@@ -227,44 +210,6 @@ def _refine(
             break
         before = after
     return np.array([float(getattr(refinement, name)) for name in PARAMETERS])
-
-
-def _ring_residuals(
-    frame: CalibrationFrame, parameters: Parameters, points: NDArray[np.float64]
-) -> tuple[RingResidual, ...]:
-    residuals_deg = frame.residuals_deg(parameters, points)
-    azimuth_deg = frame.azimuth_deg(parameters, points)
-    rings = []
-    for index in np.unique(points[:, 2]).astype(int):
-        own, line = points[:, 2] == index, frame.lines[index]
-        rings.append(
-            RingResidual(
-                hkl=line.hkl,
-                line_tth_deg=line.tth_deg,
-                found_tth_deg=line.tth_deg + float(residuals_deg[own].mean()),
-                rms_deg=float(np.sqrt(np.mean(residuals_deg[own] ** 2))),
-                points=int(own.sum()),
-                azimuth_deg=float(np.ptp(azimuth_deg[own])),
-            )
-        )
-    return tuple(rings)
-
-
-def _judge(rings: Sequence[RingResidual], rms_deg: float, free_set: FreeSet) -> None:
-    named = ", ".join(f"{ring.hkl} at {ring.line_tth_deg:.2f} deg" for ring in rings)
-    if rms_deg > MAX_RMS_DEG:
-        worst = max(rings, key=lambda ring: ring.rms_deg)
-        raise CalibrationError(
-            f"the points lie {rms_deg:.4f} deg rms off the lines, more than {MAX_RMS_DEG} deg; worst is "
-            f"{worst.hkl} at {worst.line_tth_deg:.2f} deg with {worst.rms_deg:.4f} deg",
-            remedy="check standard, energy and detector.orientation of the profile, and start nearer with --poni",
-        )
-    if free_set.window_sigma_deg > MAX_WINDOW_SIGMA_DEG:
-        raise CalibrationError(
-            f"too few rings: {len(rings)} ({named}); with {', '.join(free_set.free)} free they leave 2theta uncertain "
-            f"by {free_set.window_sigma_deg:.2f} deg at {free_set.worst_tth_deg:.2f} deg",
-            remedy="measure where more rings are in the window, or expose longer",
-        )
 
 
 def _geometry(start: DetectorGeometry, parameters: Parameters, standard: Standard) -> DetectorGeometry:

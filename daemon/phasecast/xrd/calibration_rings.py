@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from pyFAI.calibrant import get_calibrant
-from pyFAI.detectors import Detector, detector_factory
+from pyFAI.detectors import detector_factory
 from pyFAI.geometryRefinement import GeometryRefinement
 from pyFAI.goniometer import SingleGeometry
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
@@ -69,25 +69,23 @@ class CalibrationFrame:
         The standard on the sample's place.
     lines
         Its lines by rising 2theta.
-    detector
-        pyFAI's detector, orientation included.
-    wavelength_m
-        Wavelength of the beam, in metres.
+    geometry
+        Detector and wavelength; where the detector is comes with each call.
     pyfai
-        A geometry of pyFAI's that answers for any parameters given to it.
+        pyFAI's geometry, which answers for any parameters given to it.
     """
 
     image: NDArray[np.float64]
     mask: NDArray[np.bool_]
     standard: Standard
     lines: tuple[StandardLine, ...]
-    detector: Detector
-    wavelength_m: float
+    geometry: DetectorGeometry
     pyfai: AzimuthalIntegrator
 
     def refinement(self, parameters: Parameters) -> GeometryRefinement:
         """Return pyFAI's refinement at the given geometry, without points."""
-        return self._single(parameters).geometry_refinement
+        refinement: GeometryRefinement = self._single(parameters).geometry_refinement
+        return refinement
 
     def tth_deg(self, parameters: Parameters, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> Parameters:
         """Return 2theta of pixels."""
@@ -105,9 +103,9 @@ class CalibrationFrame:
         return tuple(line for line in self.lines if low <= line.tth_deg <= high)
 
     def _single(self, parameters: Parameters) -> SingleGeometry:
-        detector = detector_factory(self.detector.__class__.__name__, config={"orientation": self.detector.orientation})
+        detector = detector_factory(self.geometry.detector, config={"orientation": self.geometry.orientation})
         detector.mask = self.mask.astype(np.int8)
-        calibrant = get_calibrant(self.standard, wavelength=self.wavelength_m)
+        calibrant = get_calibrant(self.standard, wavelength=self.geometry.wavelength_angstrom * 1e-10)
         geometry = dict(zip(PARAMETERS, (float(value) for value in parameters), strict=True))
         return SingleGeometry(
             "frame", image=self.image, calibrant=calibrant, detector=detector, geometry={**geometry, "wavelength": None}
@@ -134,8 +132,9 @@ class CalibrationFrame:
 
     def residuals_deg(self, parameters: Parameters, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """2theta of each point less that of its line."""
-        lines_deg = np.array([line.tth_deg for line in self.lines])
-        return self.tth_deg(parameters, points[:, 0], points[:, 1]) - lines_deg[points[:, 2].astype(int)]
+        lines_deg = np.array([line.tth_deg for line in self.lines], dtype=np.float64)
+        stated_deg = lines_deg[points[:, 2].astype(np.intp)]
+        return np.subtract(self.tth_deg(parameters, points[:, 0], points[:, 1]), stated_deg, dtype=np.float64)
 
     def azimuth_deg(self, parameters: Parameters, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Azimuth of each point about the beam, without a jump inside the detector."""
@@ -160,7 +159,7 @@ class CalibrationFrame:
         smooth = _robust_parabola(azimuth_deg - np.median(azimuth_deg), residual)
         off = np.abs(residual - smooth)
         spread = 1.4826 * float(np.median(off))
-        pixel_deg = float(np.rad2deg(self.detector.pixel1 / parameters[0]))
+        pixel_deg = float(np.rad2deg(self.pyfai.detector.pixel1 / parameters[0]))
         kept = off <= max(CLIP_SIGMAS * spread, 0.25 * pixel_deg)
         is_ring = spread <= max(MAX_SPREAD_DEG, 0.5 * pixel_deg) and kept.sum() >= max(
             MIN_POINTS, (1 - MAX_CLIPPED) * len(ring)
@@ -192,25 +191,20 @@ def calibration_frame(
         If nothing is left of the frame outside the mask.
     """
     if mask.all():
-        raise CalibrationError(
-            "every pixel is masked", where="frame", remedy="check the profile's mask and count_limit"
-        )
-    wavelength_m = geometry.wavelength_angstrom * 1e-10
-    calibrant = get_calibrant(standard, wavelength=wavelength_m)
+        raise CalibrationError("every pixel is masked", remedy="check the profile's mask and count_limit")
+    calibrant = get_calibrant(standard, wavelength=geometry.wavelength_angstrom * 1e-10)
     tth_deg = np.rad2deg(calibrant.get_2th())
     lines = tuple(
         StandardLine(index=index, hkl=_cubic_name(reflection.hkl), tth_deg=float(value))
         for index, (value, reflection) in enumerate(zip(tth_deg, calibrant.config.reflections, strict=False))
     )
-    pyfai = geometry.pyfai()
     return CalibrationFrame(
         image=np.where(mask, 0, image).astype(np.float64),
         mask=mask,
         standard=standard,
         lines=lines,
-        detector=pyfai.detector,
-        wavelength_m=wavelength_m,
-        pyfai=pyfai,
+        geometry=geometry,
+        pyfai=geometry.pyfai(),
     )
 
 

@@ -77,8 +77,7 @@ def find_start(frame: CalibrationFrame, nominal: Parameters, *, arm: str) -> Fou
         raise CalibrationError(
             f"too few rings: no line of {frame.standard} is in the window of {window_deg[0]:.2f} to "
             f"{window_deg[1]:.2f} deg; the nearest is {nearest.label}",
-            where="frame",
-            remedy="move the detector until its window holds a line, or correct the geometry that the search starts from",
+            remedy="move the detector until its window holds a line, or correct the geometry that is started from",
         )
     pixels = _strong_pixels(frame, reachable)
     lines_deg = np.array([line.tth_deg for line in frame.lines])
@@ -109,7 +108,7 @@ def find_start(frame: CalibrationFrame, nominal: Parameters, *, arm: str) -> Fou
 
 def _centred(reach: float, step: float) -> NDArray[np.float64]:
     count = round(reach / step)
-    return np.arange(-count, count + 1) * step
+    return np.linspace(-count * step, count * step, 2 * count + 1)
 
 
 def _moved(parameters: Parameters, arm_index: int, shift_deg: float, away_mm: float) -> Parameters:
@@ -129,7 +128,6 @@ def _strong_pixels(frame: CalibrationFrame, reachable: tuple[StandardLine, ...])
         raise CalibrationError(
             f"too few rings: {len(strong)} pixels rise above their surroundings, where rings of {frame.standard} "
             f"({named}) are expected",
-            where="frame",
             remedy="expose longer, or check that the standard is in the beam and is the one named",
         )
     order = np.argsort(significance.ravel()[strong], kind="stable")[::-1]
@@ -157,7 +155,7 @@ def _score(
     low, high = float(tth_deg.min()), float(tth_deg.max())
     inside = np.count_nonzero((lines_deg >= low) & (lines_deg <= high))
     chance = min(inside * width_deg * np.sqrt(2 * np.pi) / max(high - low, width_deg), 0.9)
-    return (hit - chance) / (1 - chance)
+    return float((hit - chance) / (1 - chance))
 
 
 def _refuse_rivals(profile: NDArray[np.float64], shifts_deg: NDArray[np.float64], best: int) -> None:
@@ -171,7 +169,6 @@ def _refuse_rivals(profile: NDArray[np.float64], shifts_deg: NDArray[np.float64]
             raise CalibrationError(
                 f"two places fit the lines alike: the arm off by {shifts_deg[best]:+.2f} deg and by "
                 f"{shifts_deg[other]:+.2f} deg",
-                where="frame",
                 remedy="start from a better geometry with --poni, or measure where more rings are in the window",
             )
 
