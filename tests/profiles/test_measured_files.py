@@ -16,6 +16,7 @@ from phasecast.profiles import load_profile
         ("gsecars-map", "pilatus100k_map", ".cbf", [1, 2, 3, 6, 7, 8]),
         ("ssrl-lab6", "pilatus100k_lab6", ".cbf", [11, 20, 25, 26]),
         ("i07-scan", "pilatus100k_scan_tiff", ".gz", list(range(5886011, 5886019))),
+        ("ssrl-lab6-arm", "pilatus300kw_lab6_arm_scan", ".gz", [9, 10, 20, 23, 25, 30, 32, 40, 43, 45, 50]),
     ],
 )
 def test_frames_are_recognised_and_numbered(

@@ -198,6 +198,7 @@ def test_tiffs_of_a_scan_become_points_in_the_order_of_their_numbers(measured_da
                 shutil.copy(frame, tmp_path / "frames")
             else:
                 (tmp_path / "frames" / frame.name.removesuffix(".gz")).write_bytes(gzip.decompress(frame.read_bytes()))
+            shutil.copy(frame.parent / frame.name.replace(".tif.gz", ".txt"), tmp_path / "frames")
         assert setup.processes[-1].wait(60) == 0, (tmp_path / "daemon.log").read_text()
     (path,) = setup.results
     store = CaptureFrameStore(setup.data_dir / "captures", options=source_options(load_profile("i07-scan")))
@@ -210,6 +211,10 @@ def test_tiffs_of_a_scan_become_points_in_the_order_of_their_numbers(measured_da
             with fabio.open(str(frame)) as measured:
                 np.testing.assert_array_equal(store.read(result.frame_reference(row)), measured.data)
         assert np.isfinite(result.patterns.to_numpy()).any(axis=1).all()
+        # both axes of the arm move by more than a step of the geometry from each frame to the next
+        for axis, sign in (("arm_diff1vgamma", -1), ("arm_diff1vdelta", -1)):
+            moved_deg = np.diff(result.column(axis).to_numpy()) * sign
+            assert np.all(moved_deg >= 0.005)
     assert validation(path)[1] == 0
     assert path.with_suffix(".png").exists()
     assert json.loads(path.with_suffix(".json").read_text())

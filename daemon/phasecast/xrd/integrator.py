@@ -124,6 +124,11 @@ class Integrator:
         return self._arm
 
     @property
+    def kept_geometries(self) -> int:
+        """Geometries whose matrices are in memory, at most `KEPT_GEOMETRIES`."""
+        return len(self._engines)
+
+    @property
     def device(self) -> str:
         """Device that multiplies: ``cpu`` or ``cuda``."""
         return self._chosen.device.type
