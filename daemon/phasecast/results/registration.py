@@ -1,0 +1,290 @@
+"""How far one part of a map lies beside another: estimated from what both saw, with an uncertainty; never applied here.
+
+Where the parts overlap, the second is moved over the first until they differ least (normalised squared difference of
+linearly interpolated values, as in template matching). Where they only adjoin, the second is compared with the row
+before it, and only the shift along that row can be told. The uncertainty comes from resampling blocks of neighbours
+(block bootstrap, Kuensch 1989, Ann. Statist. 17, 1217) or, between rows, from the shifts that rows of one
+undisturbed part show against each other.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import LinearNDInterpolator
+from scipy.spatial import QhullError, cKDTree
+
+from phasecast.results.grid import Floats
+
+How = Literal["overlap", "adjoining", "none"]
+
+_REACH_STEPS = 5.0
+_FINE = 4
+"""Shifts tried per step."""
+_LEAST_POINTS = 20
+_LEAST_OF_OVERLAP = 0.4
+_MOST_POINTS = 1500
+_BLOCK = 6
+"""Neighbours that are resampled together: they see the same grain or layer."""
+_RESAMPLES = 200
+_ROW_REACH_STEPS = 3.0
+_LEAST_OF_ROW = 0.75
+_LEAST_ROWS = 4
+_WORST_ROW_STEPS = 1.25
+_FLOOR_STEPS = 0.15
+"""Least uncertainty: linear interpolation favours shifts of half a step by about this much."""
+_WORST_STEPS = 1.5
+"""A shift that is less certain than this tells nothing."""
+_WORST_MATCH = 0.5
+"""Normalised difference above which two parts show nothing in common; 0 alike, 1 unrelated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """What one part of a map saw.
+
+    Parameters
+    ----------
+    places_um
+        x and y of its points in order of measurement, (n, 2).
+    values
+        What was seen there, (n, k), such as confidences: unchanged where only the flux changes.
+    """
+
+    places_um: Floats
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offset:
+    """How far a part lies beside another: to be added to its x and y so that both fit.
+
+    Parameters
+    ----------
+    x_um, y_um
+        The offset; None where it cannot be told.
+    x_sigma_um, y_sigma_um
+        Standard uncertainty; None where the offset is.
+    how
+        ``overlap``: both parts saw the same places; ``adjoining``: rows side by side, which tell one axis only;
+        ``none``: nothing can be told.
+    points
+        Points that were compared.
+    """
+
+    x_um: float | None = None
+    y_um: float | None = None
+    x_sigma_um: float | None = None
+    y_sigma_um: float | None = None
+    how: How = "none"
+    points: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Difference:
+    """Squared difference of each point at each shift, and what it is measured against, both (points, shifts)."""
+
+    part: Floats
+    whole: Floats
+
+    def at_best(
+        self, shifts: Floats, axes: tuple[int, ...], weights: Floats | None = None, *, least: float = 0.0
+    ) -> tuple[Floats, float]:
+        """Return the shift of least difference, (2,), refined along `axes` by a parabola; and that difference."""
+        weight = np.ones(len(self.part)) if weights is None else weights
+        seen = np.isfinite(self.part)
+        total = np.where(seen, self.part, 0.0).T @ weight
+        against = np.where(seen, self.whole, 0.0).T @ weight
+        count = seen.T @ weight
+        enough = (count >= max(_LEAST_POINTS, least * float(count.max()))) & (against > 0)
+        if not enough.any():
+            return np.full(2, np.nan), np.inf
+        ratio = np.where(enough, total / np.where(against > 0, against, 1.0), np.inf)
+        best = int(np.argmin(ratio))
+        place = shifts[best].copy()
+        for axis in axes:
+            place[axis] += _parabola(shifts, ratio, best, axis)
+        return place, float(ratio[best])
+
+
+def estimate_offset(before: Seen, after: Seen, step_um: tuple[float, float]) -> Offset:
+    """Estimate how far `after` lies beside `before`.
+
+    Parameters
+    ----------
+    before
+        The part whose coordinates are believed.
+    after
+        The part that may lie beside its place.
+    step_um
+        Width and height of the cells.
+
+    Returns
+    -------
+    Offset
+        What to add to the coordinates of `after`; without numbers where the parts have too little in common.
+    """
+    step = np.asarray(step_um, dtype=np.float64)
+    near_before, near_after = _neighbourhood(before, after, _REACH_STEPS * float(step.max()))
+    surface = _surface(near_before)
+    if surface is None or len(near_after.places_um) < _LEAST_POINTS:
+        return Offset()
+    here = _difference(surface, near_before, near_after, np.zeros((1, 2)))
+    overlapping = int(np.count_nonzero(np.isfinite(here.part[:, 0])))
+    if overlapping >= 2 * _LEAST_POINTS:
+        found = _from_overlap(surface, near_before, near_after, step, overlapping)
+        if found.how != "none":
+            return found
+    return _from_rows(surface, near_before, near_after, step)
+
+
+def _from_overlap(surface: LinearNDInterpolator, before: Seen, after: Seen, step: Floats, overlapping: int) -> Offset:
+    steps = np.arange(-_REACH_STEPS * _FINE, _REACH_STEPS * _FINE + 1) / _FINE
+    shifts = np.stack(np.meshgrid(steps * step[0], steps * step[1], indexing="ij"), axis=-1).reshape(-1, 2)
+    difference = _difference(surface, before, after, shifts)
+    kept = np.isfinite(difference.part).sum(axis=0) >= _LEAST_OF_OVERLAP * overlapping
+    shifts = shifts[kept]
+    difference = _Difference(part=difference.part[:, kept], whole=difference.whole[:, kept])
+    best, match = difference.at_best(shifts, (0, 1))
+    if not np.isfinite(best).all() or match > _WORST_MATCH:
+        return Offset()
+    sigma = _resampled(difference, shifts, (0, 1))
+    sigma = np.maximum(sigma, _FLOOR_STEPS * step)
+    on_border = (best >= shifts.max(axis=0) - step / _FINE) | (best <= shifts.min(axis=0) + step / _FINE)
+    known = (sigma <= _WORST_STEPS * step) & ~on_border
+    if not known.any():
+        return Offset()
+    return _offset(best, sigma, known, "overlap", overlapping)
+
+
+def _from_rows(surface: LinearNDInterpolator, before: Seen, after: Seen, step: Floats) -> Offset:
+    """Compare with the row before: what lies one step further is about the same, moved along the row."""
+    best_guess: tuple[int, int, float] = (0, 0, 0.0)
+    for across in (0, 1):
+        for towards in (-step[across], step[across]):
+            shift = np.zeros((1, 2))
+            shift[0, across] = towards
+            inside = int(np.count_nonzero(np.isfinite(_difference(surface, before, after, shift).part)))
+            best_guess = max(best_guess, (inside, across, towards))
+    points, across, towards = best_guess
+    if points < _LEAST_POINTS:
+        return Offset()
+    along = 1 - across
+    tries = np.arange(-_ROW_REACH_STEPS * _FINE, _ROW_REACH_STEPS * _FINE + 1) / _FINE * step[along]
+    difference, shifts = _against_rows(surface, before, after, tries, across, towards)
+    best, match = difference.at_best(shifts, (along,), least=_LEAST_OF_ROW)
+    usual = _usual_shifts(surface, before, tries, across, towards)
+    if not np.isfinite(best[along]) or match > _WORST_MATCH or usual.size < _LEAST_ROWS:
+        return Offset()
+    sigma = max(
+        float(np.sqrt(np.mean(usual**2))),
+        float(_resampled(difference, shifts, (along,), least=_LEAST_OF_ROW)[along]),
+        _FLOOR_STEPS * float(step[along]),
+    )
+    known = np.zeros(2, dtype=np.bool_)
+    known[along] = (
+        sigma <= _WORST_ROW_STEPS * step[along] and abs(best[along]) < (_ROW_REACH_STEPS - 1 / _FINE) * step[along]
+    )
+    return _offset(best, np.full(2, sigma), known, "adjoining", points) if known.any() else Offset()
+
+
+def _against_rows(
+    surface: LinearNDInterpolator, before: Seen, after: Seen, tries: Floats, across: int, towards: float
+) -> tuple[_Difference, Floats]:
+    """Differences from what lies one and two steps across, at each shift along the rows; and the shifts, (n, 2)."""
+    parts, wholes = [], []
+    shifts = np.zeros((tries.size, 2))
+    shifts[:, 1 - across] = tries
+    for steps in (1, 2):
+        shifts[:, across] = steps * towards
+        one = _difference(surface, before, after, shifts)
+        parts.append(one.part / steps)
+        wholes.append(one.whole / steps)
+    return _Difference(part=np.concatenate(parts), whole=np.concatenate(wholes)), shifts
+
+
+def _usual_shifts(
+    surface: LinearNDInterpolator, before: Seen, tries: Floats, across: int, towards: float
+) -> NDArray[np.float64]:
+    """Shifts that rows of one part show against the rows beside them, where there is none; (rows,)."""
+    rows = np.rint(before.places_um[:, across] / abs(towards)).astype(np.int64)
+    found = []
+    for row in np.unique(rows):
+        one = Seen(places_um=before.places_um[rows == row], values=before.values[rows == row])
+        if len(one.places_um) < _LEAST_POINTS:
+            continue
+        difference, shifts = _against_rows(surface, before, one, tries, across, towards)
+        place, _ = difference.at_best(shifts, (1 - across,), least=_LEAST_OF_ROW)
+        if np.isfinite(place[1 - across]):
+            found.append(place[1 - across])
+    return np.asarray(found, dtype=np.float64)
+
+
+def _offset(best: Floats, sigma: Floats, known: NDArray[np.bool_], how: How, points: int) -> Offset:
+    numbers = [
+        (float(value), float(error)) if told else (None, None)
+        for value, error, told in zip(best, sigma, known, strict=True)
+    ]
+    (x, x_sigma), (y, y_sigma) = numbers
+    return Offset(x_um=x, y_um=y, x_sigma_um=x_sigma, y_sigma_um=y_sigma, how=how, points=points)
+
+
+def _difference(surface: LinearNDInterpolator, before: Seen, after: Seen, shifts: Floats) -> _Difference:
+    middle = before.values.mean(axis=0)
+    spread = ((after.values - middle) ** 2).sum(axis=1)
+    moved = after.places_um[:, None, :] + shifts[None, :, :]
+    seen = surface(moved.reshape(-1, 2)).reshape(*moved.shape[:2], -1)
+    part = ((seen - after.values[:, None, :]) ** 2).sum(axis=2)
+    whole = ((seen - middle) ** 2).sum(axis=2) + spread[:, None]
+    return _Difference(part=part, whole=whole)
+
+
+def _resampled(difference: _Difference, shifts: Floats, axes: tuple[int, ...], *, least: float = 0.0) -> Floats:
+    """Spread of the best shift when blocks of neighbours are drawn again and again, (2,)."""
+    rng = np.random.default_rng(0)
+    blocks = np.arange(len(difference.part)) // _BLOCK
+    count = int(blocks.max()) + 1
+    found = []
+    for _ in range(_RESAMPLES):
+        drawn = np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
+        place, _ = difference.at_best(shifts, axes, drawn[blocks], least=least)
+        found.append(place)
+    spread: Floats = np.nanstd(np.array(found), axis=0) if np.isfinite(found).any() else np.full(2, np.inf)
+    return spread
+
+
+def _parabola(shifts: Floats, ratio: Floats, best: int, axis: int) -> float:
+    """Where between its neighbours along an axis the least value lies, um from the best."""
+    others = np.delete(np.arange(2), axis)
+    line = np.flatnonzero(np.isclose(shifts[:, others[0]], shifts[best, others[0]]) & np.isfinite(ratio))
+    place = int(np.flatnonzero(line == best)[0])
+    if not 0 < place < line.size - 1:
+        return 0.0
+    left, middle, right = ratio[line[place - 1 : place + 2]]
+    bend = left - 2 * middle + right
+    width = (shifts[line[place + 1], axis] - shifts[line[place - 1], axis]) / 2
+    return float(np.clip((left - right) / (2 * bend), -0.5, 0.5) * width) if bend > 0 else 0.0
+
+
+def _surface(seen: Seen) -> LinearNDInterpolator | None:
+    if len(seen.places_um) < _LEAST_POINTS:
+        return None
+    try:
+        return LinearNDInterpolator(seen.places_um, seen.values)
+    except (QhullError, ValueError):  # all on one line
+        return None
+
+
+def _neighbourhood(before: Seen, after: Seen, reach_um: float) -> tuple[Seen, Seen]:
+    """Points of both parts that lie near the other, the nearest ones of many."""
+    if not (len(before.places_um) and len(after.places_um)):
+        return before, after
+    kept = []
+    for one, other in ((before, after), (after, before)):
+        distance, _ = cKDTree(other.places_um).query(one.places_um)
+        near = np.flatnonzero(distance <= 2 * reach_um)
+        if near.size > _MOST_POINTS:
+            near = np.sort(near[np.argsort(distance[near], kind="stable")[:_MOST_POINTS]])
+        kept.append(Seen(places_um=one.places_um[near], values=one.values[near]))
+    return kept[0], kept[1]
