@@ -61,7 +61,9 @@ def check_raw_frames(result: Path, raw_roots: Sequence[Path]) -> RawFrames:
         If the result cannot be read, or a root is no folder.
     """
     require_folders(raw_roots)
-    same, missing, changed, captured = 0, [], [], 0
+    same, captured = 0, 0
+    missing: list[str] = []
+    changed: list[str] = []
     for reference in _references(result):
         if reference.store != "file":
             captured += 1
