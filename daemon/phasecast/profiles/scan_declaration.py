@@ -158,7 +158,7 @@ class ScanDeclaration(ProfilePart):
     )
     expected_start: datetime | None = Field(
         default=None,
-        description="Expected start; with it, rows of the log that are older than an hour before it are of another scan.",
+        description="Expected start; rows of the log that are more than an hour older are of another scan.",
     )
     positions: Literal["computed", "log", "later"] | None = Field(
         default=None,

@@ -16,7 +16,9 @@ SCHEMA_VERSION = 1
 HC_KEV_ANGSTROM = 12.398419843320026
 """Planck's constant times the speed of light, exact in SI 2019."""
 
-SourceUri = Annotated[str, Field(pattern=r"^(files:///|simplon://|simplon2://|bluesky://|log:///|capture://|result://).+$")]
+SourceUri = Annotated[
+    str, Field(pattern=r"^(files:///|simplon://|simplon2://|bluesky://|log:///|capture://|result://).+$")
+]
 
 
 class PhaseClass(ProfilePart):

@@ -20,6 +20,7 @@ from phasecast.records.mailbox import Mailbox
 from phasecast.records.samples import take_form
 from phasecast.records.status import StatusFile
 from phasecast.services.data_directory_guard import require_local_disk
+from phasecast.services.declared import declare, directed_decoder
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
@@ -28,12 +29,13 @@ from phasecast.services.placing import fold_rules, source_options
 from phasecast.services.scan_requests import CLOSE_SCAN_BYTES, ScanRequests
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
-from phasecast.sources.uri import make_decoder, open_source
+from phasecast.sources.uri import open_source
 from phasecast.xrd.device import use_one_thread
 
 logger = logging.getLogger(__name__)
 
 _IDLE_WAIT_S = 0.1
+_GRACE_S = 10.0
 _TURN_S = 0.02
 """Shortest time from turn to turn. Most of a turn's cost does not depend on how many frames it holds (a block of the
 network, forty rows of the file, two flushes): a turn for every record took 0.9 of a core at 100 frames/s."""
@@ -46,6 +48,7 @@ class LiveOptions:
     profile: str
     data_dir: Path
     sources: tuple[str, ...] = ()
+    scan: Path | None = None
     model: str | None = None
     device: str = "auto"
     poni: Path | None = None
@@ -96,6 +99,9 @@ def run_live_xrd(options: LiveOptions) -> int:
     """
     profile = load_profile(options.profile)
     uris = options.sources or profile.sources
+    declared = declare(profile, options.scan) if options.scan is not None else None
+    if declared is not None:
+        profile, uris = declared.profile, declared.sources(uris)
     if not uris:
         raise SourceError("no source given", where=f"profile {profile.name}", remedy="name one with --source")
     require_local_disk(options.data_dir)
@@ -106,6 +112,8 @@ def run_live_xrd(options: LiveOptions) -> int:
     # a file that is never completed must be named before the silence closes its scan
     wires = source_options(profile)
     wires = replace(wires, timeout_s=min(wires.timeout_s, options.close_after_idle_s / 2))
+    if declared is not None:
+        wires = declared.wires(wires)
     sources = [open_source(uri, wires) for uri in uris]
     receivers = [source.receiver for source in sources]
     with ExitStack() as stack:
@@ -120,17 +128,22 @@ def run_live_xrd(options: LiveOptions) -> int:
             sample_form=lambda uid: _standing_form(directory, uid),
         )
         replay_from, committed = runs.recover()
+        director = declared.director(runs.unfinished_headers) if declared is not None else None
         stack.callback(runs.close)
         capture = stack.enter_context(CaptureWriter(directory.captures))
         reader = stack.enter_context(CaptureReader(directory.captures, replay_from or capture.end))
         desk = ScanDesk(
             fold_rules=fold_rules(profile),
-            desk_rules=DeskRules(idle_s=options.close_after_idle_s, expected_points=options.expected_points),
+            desk_rules=DeskRules(
+                idle_s=options.close_after_idle_s,
+                expected_points=options.expected_points,
+                grace_s=declared.grace_s if declared is not None else _GRACE_S,
+            ),
             open_run=runs.open,
         )
         runner = Runner(
             reader=reader,
-            decoder_for=lambda channel: make_decoder(channel, wires),
+            decoder_for=lambda channel: directed_decoder(channel, wires, director),
             stage=stage,
             desk=desk,
             clock=time.time,

@@ -25,6 +25,7 @@ from phasecast.simulate.faults import Faults
 from phasecast.simulate.frames import FrameRenderer
 from phasecast.simulate.options import BeamlineOptions, Summary
 from phasecast.simulate.passes import Conditions, MapPass, points_of
+from phasecast.simulate.position_log import PositionLogWriter
 from phasecast.simulate.sample import rust_sample
 from phasecast.simulate.scan import Plan, RunDiesError, rust_map
 from phasecast.simulate.transport import FrameTransport
@@ -35,6 +36,9 @@ from phasecast.simulate.truth import settings_of
 __all__ = ["BeamlineOptions", "Summary", "open_transport", "run_beamline"]
 
 logger = logging.getLogger(__name__)
+
+Wire = DocumentWire | PositionLogWriter
+"""What positions leave through."""
 
 
 def open_transport(options: BeamlineOptions) -> FrameTransport:
@@ -86,19 +90,26 @@ def run_beamline(options: BeamlineOptions) -> Summary:
             renderer.truth(settings_of(options)).write(options.truth)
         transport = open_transport(options)
         stack.callback(transport.close)
-        wire = DocumentWire(
-            in_port=options.documents_in_port,
-            out_port=options.documents_out_port,
-            prefix=options.prefix,
-            serializer=options.serializer,
-        )
+        wire = _open_wire(options)
         stack.callback(wire.close)
         _announce(options, transport, wire)
         _wait_for(options.start_when, options.start_timeout_s, wire)
         return _scan(options, renderer, transport, wire)
 
 
-def _scan(options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTransport, wire: DocumentWire) -> Summary:
+def _open_wire(options: BeamlineOptions) -> Wire:
+    """Open what positions leave through: the proxy of documents, or a log."""
+    if options.position_log is not None:
+        return PositionLogWriter(options.position_log)
+    return DocumentWire(
+        in_port=options.documents_in_port,
+        out_port=options.documents_out_port,
+        prefix=options.prefix,
+        serializer=options.serializer,
+    )
+
+
+def _scan(options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTransport, wire: Wire) -> Summary:
     conditions = Conditions()
     exposure_s = options.exposure_s
     if exposure_s is None:
@@ -204,7 +215,7 @@ def _plan_of(
     )
 
 
-def _run(plan: Any, wire: DocumentWire, *, pause_s: float, send_stop: bool, ahead_s: Callable[[], float]) -> str:
+def _run(plan: Any, wire: Wire, *, pause_s: float, send_stop: bool, ahead_s: Callable[[], float]) -> str:
     """Run one plan to its end, resuming after pauses; return the uid of the run."""
     uid = ""
 
@@ -268,7 +279,7 @@ def _run_engine() -> Iterator[RunEngine]:
             loop.close()
 
 
-def _announce(options: BeamlineOptions, transport: FrameTransport, wire: DocumentWire) -> None:
+def _announce(options: BeamlineOptions, transport: FrameTransport, wire: Wire) -> None:
     """Write the addresses, complete or not at all."""
     if options.announce is None:
         return
@@ -286,7 +297,7 @@ def _announce(options: BeamlineOptions, transport: FrameTransport, wire: Documen
     draft.replace(options.announce)
 
 
-def _wait_for(path: Path | None, timeout_s: float, wire: DocumentWire) -> None:
+def _wait_for(path: Path | None, timeout_s: float, wire: Wire) -> None:
     """Wait until a path exists, sending probes so that consumers see that they are subscribed."""
     if path is None:
         return

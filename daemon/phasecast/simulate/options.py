@@ -43,6 +43,8 @@ class BeamlineOptions:
         Whether events carry the detector's image number; without it frames join by time or order.
     faults
         What goes wrong.
+    position_log
+        Log to append a row to for each point, instead of publishing documents; None publishes.
     truth
         File to write the true map to.
     announce
@@ -81,6 +83,7 @@ class BeamlineOptions:
     file_format: Format = "cbf"
     counter: bool = True
     faults: Faults = field(default_factory=Faults)
+    position_log: Path | None = None
     truth: Path | None = None
     announce: Path | None = None
     start_when: Path | None = None

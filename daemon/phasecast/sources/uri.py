@@ -1,5 +1,6 @@
 """Opening sources by their URI, and the decoders that belong to a channel."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,22 +10,28 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel, Decoder, Receiver
-from phasecast.sources import capture_replay, directory, documents, simplon
+from phasecast.profiles import PositionLog
+from phasecast.sources import capture_replay, directory, documents, position_log, simplon
 from phasecast.sources.capture_replay import CaptureDecoder, CaptureReceiver
 from phasecast.sources.directory import DirectoryReceiver, FileDecoder
 from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
+from phasecast.sources.position_log import PositionLogReceiver
+from phasecast.sources.position_log_decoder import LogDecoder
+from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.simplon import SimplonDecoder, SimplonReceiver
 
 EXAMPLES = {
     "files": "files:///ramdisk/run1",
     "simplon": "simplon://host:9999",
     "bluesky": "bluesky://host:5578?prefix=bl16xu",
+    "log": "log:///data/positions.txt",
     "capture": "capture:///data/captures",
 }
 _PARAMETERS = {
     "files": {"channel", "existing", "wait", "poll_s", "timeout_s"},
     "simplon": {"channel"},
     "bluesky": {"channel", "prefix", "counter_field", "counter_offset"},
+    "log": {"channel", "poll_s"},
     "capture": {"channel"},
 }
 
@@ -63,6 +70,14 @@ class SourceOptions:
         Largest image, uncompressed, that is decoded.
     file_roots
         Folders to look in for files that have moved since they were recorded.
+    read_budget
+        Cap on reading frame files, shared by all who read them; None for no cap.
+    copy_frames
+        Whether the bytes of frame files are recorded too.
+    log
+        How the rows of a position log are read; None where none is declared.
+    point_s
+        Time of a point, s: see `LogDecoder`.
     """
 
     counter_field: str | None = None
@@ -80,6 +95,10 @@ class SourceOptions:
     timeout_s: float = 30.0
     max_image_bytes: int = 128 << 20
     file_roots: tuple[Path, ...] = ()
+    read_budget: ReadBudget | None = None
+    copy_frames: bool = False
+    log: PositionLog | None = None
+    point_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +147,7 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
         "files": lambda: _files(uri, split, channel, options),
         "simplon": lambda: SimplonReceiver(_tcp(uri, split), channel=channel),
         "bluesky": lambda: DocumentReceiver(_tcp(uri, split), prefix=options.prefix, channel=channel),
+        "log": lambda: PositionLogReceiver(_path(uri, split), channel=channel, poll_s=max(options.poll_s, 0.05)),
         "capture": lambda: CaptureReceiver(_path(uri, split), channel=channel),
     }[kind]
     return Source(uri=uri, channel=channel, receiver=make(), decoder=make_decoder(channel, options))
@@ -156,7 +176,16 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
             max_bytes=options.max_image_bytes,
             number_fields=options.number_fields,
             needs_sidecar=options.sidecar is not None,
+            budget=options.read_budget,
         )
+    if kind == position_log.CHANNEL:
+        if options.log is None:
+            raise SourceError(
+                "nothing says how the log is read",
+                where=f"source {channel}",
+                remedy="give --scan scan.toml with [log], or the profile [position_log]",
+            )
+        return LogDecoder(options.log, point_s=options.point_s)
     if kind == capture_replay.CHANNEL:
         return CaptureDecoder(lambda inner: make_decoder(inner, options))
     raise SourceError(
@@ -265,4 +294,6 @@ def _files(uri: str, split: SplitResult, channel: Channel, options: SourceOption
         patterns=options.file_patterns,
         number_fields=options.number_fields,
         sidecar=options.sidecar,
+        budget=options.read_budget,
+        copy_frames=options.copy_frames,
     )

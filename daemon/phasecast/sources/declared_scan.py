@@ -1,0 +1,410 @@
+"""Scans that no document announces: frames and rows of a log become the messages of a declared scan."""
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from phasecast.core.frame import Frame, FrameId, FrameKey, FrameReference, counter_key
+from phasecast.core.record import Decoder, RawRecord
+from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanAxis, ScanStart, ScanStop, ScanUid
+from phasecast.profiles import ScanDeclaration, time_zone
+from phasecast.sources.frame_name import parse_frame_name
+from phasecast.sources.position_log_decoder import NO_SCAN, REWRITTEN_LOG, UNREADABLE_ROW, X_FIELD, Y_FIELD
+from phasecast.sources.row_pauses import RowPauses
+
+DECLARED_KEY = "declared_scan"
+"""Key of a result's metadata that holds the declaration and the first row of the log that is the scan's."""
+FIRST_ROW_KEY = "first_row"
+
+DOUBLED_NUMBER = "doubled frame number"
+LEAD_IN = "lead-in frame"
+SURPLUS = "surplus frame"
+NO_NUMBER = "frame without number"
+OUTSIDE = "position outside the declared range"
+AHEAD = "log runs ahead"
+STOPPED = "log has stopped"
+JUMP = "time jump in the log"
+OTHER_SCAN = "row of another scan"
+
+_WAITING_ROWS = 200_000
+_MIN_LAG = 20
+_BACK_S = 1.0
+_FORWARD_S = 1800.0
+_EARLIER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFields:
+    """How the stage's axes are called where points are placed, and in which unit.
+
+    Parameters
+    ----------
+    x, y
+        Event fields of the profile.
+    x_um, y_um
+        Size of their units, um.
+    scalars
+        Name of a scalar in the log to the event field that the profile knows it by.
+    """
+
+    x: str
+    y: str
+    x_um: float = 1.0
+    y_um: float = 1.0
+    scalars: Mapping[str, str] = field(default_factory=dict)
+
+    def position(self, x_um: float, y_um: float) -> dict[str, float]:
+        """Return the position of an event."""
+        return {self.x: x_um / self.x_um, self.y: y_um / self.y_um}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Scan:
+    uid: ScanUid
+    series: str
+    first_number: int
+    first_row: int
+    frames: dict[int, FrameId] = field(default_factory=dict)
+    points: int = 0
+    """Points that have their place: the next one's index."""
+    stopped: bool = False
+    lag_named: set[str] = field(default_factory=set)
+    coarse_named: bool = False
+    pauses: RowPauses
+
+
+class ScanDirector:
+    """Opens a scan for each new series of frames, gives points to it, and says when it is over.
+
+    Its answers follow from the messages and their order alone, so live work and replay agree.
+
+    Parameters
+    ----------
+    declaration
+        The scan, its log merged with the profile's.
+    fields
+        Names of the axes.
+    first_rows
+        Raw uid of scans that are taken up again to the first row of the log that is theirs.
+    """
+
+    def __init__(
+        self, declaration: ScanDeclaration, fields: StageFields, *, first_rows: Mapping[str, int] | None = None
+    ) -> None:
+        self._scan = declaration
+        self._fields = fields
+        self._first_rows = dict(first_rows or {})
+        self._log = declaration.log if declaration.positions_from == "log" else None
+        self._scans: dict[str, _Scan] = {}
+        self._current: _Scan | None = None
+        self._waiting: deque[PointMeasured | Defect] = deque(maxlen=_WAITING_ROWS)
+        self._seen_rows: set[int] = set()
+        self._next_row = 1
+        self._row_time_s: float | None = None
+        self._oldest_s = float("-inf")
+        if declaration.expected_start is not None:
+            start = declaration.expected_start
+            if start.tzinfo is None and self._log is not None and self._log.time_zone:
+                start = start.replace(tzinfo=time_zone(self._log.time_zone))
+            self._oldest_s = (start - _EARLIER).timestamp()
+
+    def direct(self, message: Message, record: RawRecord) -> Iterator[Message]:
+        """Yield what a decoded message means for the scans that are declared."""
+        match message:
+            case Frame():
+                yield from self._take_frame(message, record)
+            case Defect() if message.frame_id is not None and message.number is not None:
+                yield from self._take_frame(message, record)
+            case PointMeasured(uid=uid) if uid == NO_SCAN:
+                yield from self._take_row(message)
+            case Defect(reason=reason) if reason == UNREADABLE_ROW and message.number is not None:
+                yield message
+                yield from self._take_row(message)
+            case Defect(reason=reason) if reason == REWRITTEN_LOG:
+                yield message
+                self._forget_rows()
+            case _:
+                yield message
+
+    def _take_frame(self, frame: Frame | Defect, record: RawRecord) -> Iterator[Message]:
+        keys = frame.keys if isinstance(frame, Frame) else frame.frame_keys
+        number, frame_id = frame.number, frame.frame_id
+        assert number is not None
+        assert frame_id is not None
+        series = frame.series or frame_id.rpartition("/")[0]
+        if counter_key(number) not in keys and isinstance(frame, Frame) and frame.reference.store == "file":
+            yield _unusable(frame, NO_NUMBER, f"{frame_id}: no number in the name of the file")
+            return
+        scan = self._scans.get(series)
+        if scan is None:
+            yield from self._open(frame, series, number, record)
+            scan = self._scans[series]
+        earlier = scan.frames.setdefault(number, frame_id)
+        if earlier != frame_id:
+            yield _unusable(
+                frame, DOUBLED_NUMBER, f"{earlier} and {frame_id} have one number, {number}; the first counts"
+            )
+            return
+        if scan is not self._current or (scan.stopped and number - scan.first_number >= self._scan.expected_frames):
+            if isinstance(frame, Frame):
+                yield _unusable(frame, SURPLUS, f"frame {frame_id} came after its scan was complete")
+            else:
+                yield replace(frame, frame_id=None)
+            return
+        if self._log is None:
+            yield from self._take_counted(scan, frame, number)
+        else:
+            yield frame
+            yield from self._watch_lag(scan, frame.received_s)
+        if len(scan.frames) >= self._scan.expected_frames:
+            yield from self._stop(scan, frame.received_s)
+
+    def _take_counted(self, scan: _Scan, frame: Frame | Defect, number: int) -> Iterator[Message]:
+        """Give a frame the point that its number says."""
+        place = number - scan.first_number
+        if place < 0:
+            yield PositionDoubt(
+                uid=scan.uid,
+                from_index=0,
+                to_index=None,
+                reason=f"frame number {number} came after {scan.first_number}, which was taken as the first; "
+                "declare first_number",
+            )
+            yield frame
+            return
+        if isinstance(frame, Frame):
+            time_s = frame.received_s if frame.hardware_s is None else frame.hardware_s
+            doubt = scan.pauses.add(place, time_s)
+            if doubt is not None:
+                from_index = self._scan.row_points * doubt.from_row
+                yield PositionDoubt(uid=scan.uid, from_index=from_index, to_index=None, reason=doubt.reason)
+        index = self._scan.point_of_frame(place)
+        if index is None:
+            if isinstance(frame, Frame):
+                yield _unusable(frame, LEAD_IN, f"frame {frame.frame_id} is declared to belong to no point")
+            return
+        while scan.points <= index:
+            yield self._computed_point(scan, scan.points, frame)
+            scan.points += 1
+        yield frame
+
+    def _computed_point(self, scan: _Scan, index: int, frame: Frame | Defect) -> PointMeasured:
+        row, column = divmod(index, self._scan.row_points)
+        place = row * self._scan.row_frames + self._scan.lead_in_frames_per_row + column
+        known = self._scan.positions_from != "later"
+        hardware_s = frame.hardware_s
+        return PointMeasured(
+            uid=scan.uid,
+            index=index,
+            time_s=frame.received_s if hardware_s is None else hardware_s,
+            received_s=frame.received_s,
+            position=self._fields.position(*self._scan.position_um(index)) if known else {},
+            scalars=frame.scalars if isinstance(frame, Frame) else {},
+            frame_keys=(counter_key(scan.first_number + place),),
+            time_is_measured=False,
+        )
+
+    def _open(self, frame: Frame | Defect, series: str, number: int, record: RawRecord) -> Iterator[Message]:
+        if self._current is not None and not self._current.stopped:
+            yield from self._stop(self._current, frame.received_s)
+        uid = _uid_of(frame, series, self._scan.name, record)
+        declaration = self._scan
+        scan = _Scan(
+            uid=uid,
+            series=series,
+            first_number=number if declaration.first_number is None else declaration.first_number,
+            first_row=self._first_rows.get(uid, self._next_row),
+            pauses=RowPauses(row_frames=declaration.row_frames),
+        )
+        self._scans[series] = self._current = scan
+        slow, fast = (
+            (self._fields.y, self._fields.x) if declaration.fast_axis == "x" else (self._fields.x, self._fields.y)
+        )
+        yield ScanStart(
+            uid=uid,
+            scan_id=0,
+            time_s=_time_of(frame),
+            plan_name="declared",
+            axes=(ScanAxis(name=slow, field=slow), ScanAxis(name=fast, field=fast)),
+            shape=declaration.shape,
+            snaking=(False, declaration.snake),
+            expected_points=declaration.points,
+            metadata={
+                "series": series,
+                "scan_name": declaration.name,
+                DECLARED_KEY: declaration.model_dump(mode="json", exclude_none=True) | {FIRST_ROW_KEY: scan.first_row},
+            },
+        )
+        if declaration.first_number is None and number > 1 and self._log is None:
+            yield Defect(
+                reason="first frame number",
+                detail=f"{series}: the first frame has number {number} and is taken as the first of the scan; "
+                "declare first_number if frames before it were lost",
+                channel=record.channel,
+                received_s=frame.received_s,
+            )
+        waiting, self._waiting = self._waiting, deque(maxlen=_WAITING_ROWS)
+        self._seen_rows.clear()
+        for row in waiting:
+            yield from self._take_row(row)
+
+    def _take_row(self, row: PointMeasured | Defect) -> Iterator[Message]:
+        if self._log is None:
+            return
+        number = row.index if isinstance(row, PointMeasured) else row.number
+        assert number is not None
+        scan = self._scan_of_row(row)
+        if number in self._seen_rows or (scan is not None and number < scan.first_row):
+            return
+        self._seen_rows.add(number)
+        if isinstance(row, PointMeasured):
+            if row.time_s < self._oldest_s:
+                self._next_row = max(self._next_row, number + 1)
+                return
+            yield from self._watch_clock(row)
+        if scan is None or scan.points >= self._scan.points:
+            if scan is not None and "full" not in scan.lag_named:
+                scan.lag_named.add("full")
+                detail = f"row {number} of the log comes after all {self._scan.points} points of scan {scan.series}"
+                yield Defect(
+                    reason=AHEAD, detail=f"{detail}; kept for the next scan", channel="log", received_s=row.received_s
+                )
+            self._waiting.append(row)
+            return
+        self._next_row = max(self._next_row, number + 1)
+        index = scan.points
+        scan.points += 1
+        if isinstance(row, PointMeasured):
+            yield from self._place_row(scan, row, index)
+        yield from self._watch_lag(scan, row.received_s)
+        if scan.points >= self._scan.points and not scan.stopped:
+            yield from self._stop(scan, row.received_s)
+
+    def _place_row(self, scan: _Scan, row: PointMeasured, index: int) -> Iterator[Message]:
+        assert self._log is not None
+        x_um, y_um = row.position[X_FIELD], row.position[Y_FIELD]
+        aliases = {
+            self._fields.scalars[name]: value for name, value in row.scalars.items() if name in self._fields.scalars
+        }
+        yield replace(
+            row,
+            uid=scan.uid,
+            index=index,
+            position=self._fields.position(x_um, y_um),
+            scalars={**row.scalars, **aliases},
+        )
+        if not self._scan.is_inside(x_um, y_um):
+            place = f"({x_um:g}, {y_um:g}) um"
+            reason = f"row {row.index} of the log: {place} lies outside the declared range"
+            yield PositionDoubt(uid=scan.uid, from_index=index, to_index=index + 1, reason=reason)
+            yield Defect(reason=OUTSIDE, detail=reason, channel="log", received_s=row.received_s)
+        if self._log.joins_by == "time" and not row.time_is_measured and not scan.coarse_named:
+            scan.coarse_named = True
+            reason = f"times of the log are too coarse for points of {self._scan.exposure_s:g} s; join them otherwise"
+            yield PositionDoubt(uid=scan.uid, from_index=0, to_index=None, reason=reason)
+
+    def _scan_of_row(self, row: PointMeasured | Defect) -> _Scan | None:
+        """Scan that a row belongs to: the one whose files it names, else the newest."""
+        if isinstance(row, PointMeasured) and self._log is not None and self._log.joins_by == "file" and row.frame_keys:
+            parsed = parse_frame_name(_file_of(row.frame_keys[0]))
+            if parsed is not None:
+                named = [scan for series, scan in self._scans.items() if _tail(series) == parsed.series]
+                return named[-1] if named else None
+        return self._current
+
+    def _watch_clock(self, row: PointMeasured) -> Iterator[Message]:
+        if row.time_s == row.received_s:
+            return
+        before, self._row_time_s = self._row_time_s, row.time_s
+        step_s = row.time_s - before if before is not None else 0.0
+        if not -_BACK_S <= step_s <= _FORWARD_S:
+            detail = f"row {row.index} of the log: its clock jumped by {step_s:+.0f} s"
+            yield Defect(reason=JUMP, detail=detail, channel="log", received_s=row.received_s)
+
+    def _watch_lag(self, scan: _Scan, now_s: float) -> Iterator[Message]:
+        """Name a log that runs ahead of the frames or has stopped, once a scan each."""
+        frames = len(scan.frames)
+        enough = max(_MIN_LAG, 2 * self._scan.row_frames)
+        lead = scan.points - frames
+        reason = AHEAD if lead > enough else STOPPED if -lead > enough + scan.points * self._spare else ""
+        if reason and reason not in scan.lag_named:
+            scan.lag_named.add(reason)
+            detail = f"scan {scan.series}: {scan.points} rows of the log for {frames} frames"
+            yield Defect(reason=reason, detail=detail, channel="log", received_s=now_s)
+
+    @property
+    def _spare(self) -> float:
+        return self._scan.row_frames / self._scan.row_points - 1
+
+    def _stop(self, scan: _Scan, time_s: float) -> Iterator[Message]:
+        if scan.stopped:
+            return
+        scan.stopped = True
+        complete = scan.points >= self._scan.points or len(scan.frames) >= self._scan.expected_frames
+        yield ScanStop(
+            uid=scan.uid,
+            time_s=time_s,
+            exit_status="success" if complete else "abort",
+            measured_points=self._scan.points if complete else scan.points,
+        )
+
+    def _forget_rows(self) -> None:
+        self._seen_rows.clear()
+        self._next_row = 1
+        for scan in self._scans.values():
+            scan.first_row = 1
+
+
+class DirectedDecoder:
+    """A decoder whose messages go through the director; one director serves all wires.
+
+    Parameters
+    ----------
+    decoder
+        Decoder of the wire.
+    direct
+        See `ScanDirector.direct`.
+    """
+
+    def __init__(self, decoder: Decoder, direct: Callable[[Message, RawRecord], Iterator[Message]]) -> None:
+        self._decoder = decoder
+        self._direct = direct
+
+    def decode(self, record: RawRecord) -> Iterator[Message]:
+        """Yield the messages of one record, as the declared scan has them."""
+        for message in self._decoder.decode(record):
+            yield from self._direct(message, record)
+
+
+def _unusable(frame: Frame | Defect, reason: str, detail: str) -> Defect:
+    """Return the remark on a frame that is no point's."""
+    return Defect(
+        reason=reason,
+        detail=detail,
+        channel="files",
+        received_s=frame.received_s,
+        number=frame.number,
+        reference=frame.reference,
+    )
+
+
+def _uid_of(frame: Frame | Defect, series: str, name: str, record: RawRecord) -> ScanUid:
+    """Return the uid of the scan that a frame opens: the same for the same file, however often it is recorded."""
+    reference: FrameReference | None = frame.reference
+    sha256 = reference.sha256 if reference is not None else ""
+    origin = sha256 or f"{record.position.segment}:{record.position.offset}"
+    return ScanUid(str(uuid.uuid5(uuid.NAMESPACE_URL, f"declared:{name}:{series}:{origin}")))
+
+
+def _time_of(frame: Frame | Defect) -> float:
+    return frame.received_s if frame.hardware_s is None else frame.hardware_s
+
+
+def _file_of(key: FrameKey) -> str:
+    return key.partition(":")[2]
+
+
+def _tail(series: str) -> str:
+    return series.rpartition("/")[2]
