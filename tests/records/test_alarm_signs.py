@@ -2,38 +2,22 @@
 
 import json
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from phasecast.core.ledger import PointFlag
+from phasecast.core.ledger import PointFlag, PointState
 from phasecast.records.alarm_signs import SignReader, alarm_inputs, measured_scan
 from phasecast.records.alarm_watch import AlarmWatch
 from phasecast.records.alarms import evaluate
 from phasecast.results.follow import ResultFollower
 from phasecast.sinks.nexus import NexusSink
-from support.documents import CLASSES, Scan, make_header, raster
+from support.documents import make_header, raster
+from support.drifting import GOETHITE, DriftingScan
 from support.result_writer import WriterProcess
 
 SHAPE = (12, 20)
 POINTS = SHAPE[0] * SHAPE[1]
-GOETHITE = 1
-LINE_DEG = CLASSES[GOETHITE].reference_lines[0][0]
-
-
-@dataclass
-class DriftingScan(Scan):
-    """Goethite everywhere; its line moves by `drift_deg` over the scan, Poisson noise of `counts` in the peak."""
-
-    drift_deg: float = 0.0
-    counts: float = 400.0
-
-    def intensity(self, rows, revision=0):
-        tth = np.asarray(self.header.tth_deg)
-        centre = LINE_DEG + self.drift_deg * rows[:, None] / (POINTS - 1)
-        pattern = 50 + self.counts * np.exp(-0.5 * ((tth - centre) / 0.1) ** 2)
-        return np.random.default_rng(rows[0]).poisson(pattern).astype(np.float32)
 
 
 def sure(rows=POINTS):
@@ -79,6 +63,15 @@ def test_a_beam_that_went_down_shows_as_part_of_its_usual_intensity(tmp_path):
     i0 = np.full(POINTS, 1e6)
     i0[-10:] = 2e5
     assert signs_of(tmp_path, confidence=sure(), i0=i0).i0_ratio == pytest.approx(0.2)
+
+
+def test_points_that_were_rejected_for_want_of_beam_raise_the_alarm_of_the_beam(tmp_path):
+    i0, state = np.full(POINTS, 1e6), np.full(POINTS, PointState.DONE, np.uint8)
+    i0[-10:], state[-10:] = 100.0, PointState.REJECTED
+    signs = signs_of(tmp_path, confidence=sure(), i0=i0, state=state)
+    assert signs.i0_ratio == pytest.approx(1e-4)
+    inputs = alarm_inputs({"state": "running", "time_s": 0.0}, now_s=0.0, signs=signs)
+    assert "i0_down" in [alarm.kind for alarm in evaluate(inputs)]
 
 
 def test_a_monitor_that_says_nothing_says_nothing(tmp_path):

@@ -24,7 +24,7 @@ STEPS = {
     "no_positions": ({"since_position_s": 5.1}, None, {"since_position_s": 0.1}),
     "i0_down": ({"i0_ratio": 0.49}, {"i0_ratio": 0.79}, {"i0_ratio": 0.81}),
     "saturation": ({"saturated_points": 3}, {"saturated_points": 1}, {"saturated_points": 0}),
-    "line_drift": ({"line_shift_deg": -0.051}, {"line_shift_deg": -0.031}, {"line_shift_deg": 0.029}),
+    "line_drift": ({"line_shift_deg": -0.031}, {"line_shift_deg": -0.021}, {"line_shift_deg": 0.019}),
     "unsure_row": ({"unsure_run": 20}, {"unsure_run": 1}, {"unsure_run": 0}),
 }
 

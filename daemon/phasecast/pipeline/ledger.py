@@ -43,7 +43,7 @@ class Ledger:
         return PointFlag(int(self._flags[index])) if index < len(self) else PointFlag.NONE
 
     def reason(self, index: int) -> str:
-        """Why a point is not done; empty if there is nothing to say."""
+        """Why a point is not done, or done and not classified; empty if there is nothing to say."""
         return self._reasons.get(index, "")
 
     def grow(self, points: int) -> None:

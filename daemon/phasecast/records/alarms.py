@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from phasecast.core.words import Words
+from phasecast.results.layout import LINE_SHIFT_LIMIT_DEG
 
 AlarmKind = Literal[
     "daemon_gone", "disk_low", "no_frames", "no_positions", "i0_down", "saturation", "line_drift", "unsure_row"
@@ -52,8 +53,8 @@ class AlarmRules:
     clear_i0: float = 0.8
     saturated: int = 3
     clear_saturated: int = 0
-    line_shift_deg: float = 0.05
-    clear_line_shift_deg: float = 0.03
+    line_shift_deg: float = LINE_SHIFT_LIMIT_DEG
+    clear_line_shift_deg: float = 0.02
     unsure_points: int = 10
     disk_h: float = 2.0
     clear_disk_h: float = 2.5

@@ -9,6 +9,7 @@ from phasecast.core.ledger import PointState
 from phasecast.report.material import Material
 from phasecast.report.model import DriftFact, LineFact, Quality
 from phasecast.results.normalisation import NORMALISED_COLUMN, normalisation
+from phasecast.results.layout import LINE_SHIFT_LIMIT_DEG
 from phasecast.results.quality import Drift
 from phasecast.results.reader import Result
 
@@ -31,6 +32,7 @@ def quality_of(result: Result, material: Material) -> Quality:
         ledger_agrees=sum(sums.values()) == result.points,
         flags=result.flag_sums,
         reasons=_counted(reason[(state != PointState.DONE) & (reason != "")]),
+        not_classified=_counted(reason[(state == PointState.DONE) & (reason != "")]),
         defects=_counted(result.defects["reason"].values.astype(str)),
         surplus_frames=None if surplus is None else int(surplus),
         doubt=str(counters.get("doubt", "") or ""),
@@ -42,6 +44,8 @@ def quality_of(result: Result, material: Material) -> Quality:
             class_id=result.header.classes[line.line.class_index].id,
             reference_deg=line.line.tth_deg,
             drift=_drift_fact(line.drift),
+            limit_deg=LINE_SHIFT_LIMIT_DEG,
+            beyond_limit=line.drift.is_significant and abs(line.drift.change) > LINE_SHIFT_LIMIT_DEG,
         ),
         saturated_points=result.flag_sums["saturated"],
         saturated_pixels=saturated,

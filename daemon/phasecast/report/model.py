@@ -164,6 +164,8 @@ class LineFact(Part):
     class_id: str
     reference_deg: float
     drift: DriftFact
+    limit_deg: float
+    beyond_limit: bool
 
 
 class Quality(Part):
@@ -173,6 +175,7 @@ class Quality(Part):
     ledger_agrees: bool
     flags: dict[str, int]
     reasons: dict[str, int]
+    not_classified: dict[str, int]
     defects: dict[str, int]
     surplus_frames: int | None
     doubt: str

@@ -79,6 +79,7 @@ def page_text(report: Report, scene: Scene, say: Words) -> dict[str, Any]:
             pixels=unknown if report.quality.saturated_pixels is None else f"{report.quality.saturated_pixels:,}",
         ),
         "reasons": [(name, f"{count:,}") for name, count in report.quality.reasons.items()],
+        "not_classified": [(name, f"{count:,}") for name, count in report.quality.not_classified.items()],
         "defects": [(name, f"{count:,}") for name, count in report.quality.defects.items()],
         "drifts": list(_drifts(report, say)),
         "scan_rows": scan_rows(report, say),
@@ -287,7 +288,9 @@ def _drifts(report: Report, say: Words) -> Iterator[str]:
         sigma=f"{line.drift.change_sigma:.4f}",
         scatter=f"{line.drift.scatter:.4f}",
         points=f"{line.drift.points:,}",
-        verdict=_verdict(line.drift, say),
+        verdict=say("report.drift_beyond", limit=f"{line.limit_deg:g}")
+        if line.beyond_limit
+        else _verdict(line.drift, say),
     )
 
 

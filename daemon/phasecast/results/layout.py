@@ -58,6 +58,8 @@ STATE_MAP = "ledger_state"
 THRESHOLD = 0.5
 THRESHOLD_NOTE = "0.5 = an analyst would see a line at this exposure, not an amount"
 
+LINE_SHIFT_LIMIT_DEG = 0.03
+"""Shift of a known line within one scan, deg 2theta, from which alarm and report warn of it."""
 UNSURE = (0.2, 0.8)
 """Confidences between which a class is neither seen nor excluded."""
 
