@@ -11,6 +11,7 @@ from pyFAI.detectors import detector_factory
 from pyFAI.geometryRefinement import GeometryRefinement
 from pyFAI.goniometer import SingleGeometry
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
+from scipy.ndimage import gaussian_filter, median_filter
 
 from phasecast.core.errors import CalibrationError
 from phasecast.xrd.geometry import DetectorGeometry
@@ -25,8 +26,12 @@ MIN_POINTS = 8
 """Fewer points than this are no ring."""
 MAX_SPREAD_DEG = 0.03
 """Points of a ring scatter by less than this or half a pixel; those in noise scatter over the gap between lines."""
+NOISE_SIGMAS = 6.0
 CLIP_SIGMAS = 4.0
 MAX_CLIPPED = 0.25
+
+BACKGROUND_PX = 15
+"""Wider than a ring, narrower than what changes slowly over a frame."""
 
 Parameters = NDArray[np.float64]
 
@@ -108,8 +113,18 @@ class CalibrationFrame:
         calibrant = get_calibrant(self.standard, wavelength=self.geometry.wavelength_angstrom * 1e-10)
         geometry = dict(zip(PARAMETERS, (float(value) for value in parameters), strict=True))
         return SingleGeometry(
-            "frame", image=self.image, calibrant=calibrant, detector=detector, geometry={**geometry, "wavelength": None}
+            "frame",
+            image=self._smooth_excess(),
+            calibrant=calibrant,
+            detector=detector,
+            geometry={**geometry, "wavelength": None},
         )
+
+    def _smooth_excess(self) -> NDArray[np.float64]:
+        """Counts over their surroundings, smoothed by a pixel: maxima of noise would be taken for points of rings."""
+        background = median_filter(self.image, size=BACKGROUND_PX)
+        excess = np.where(self.mask, 0.0, self.image - background)
+        return np.asarray(gaussian_filter(excess, 1.0), dtype=np.float64)
 
     def extract(self, parameters: Parameters, *, points_per_deg: float = 5.0) -> NDArray[np.float64]:
         """Return points on rings that can be seen: columns row, col (pixels), index of the line; shape (n, 3).
@@ -118,11 +133,13 @@ class CalibrationFrame:
         yields maxima of noise, which scatter: rings whose points scatter too much, or of too few points, are left out.
         """
         single = self._single(parameters)
+        spread = 1.4826 * float(np.median(np.abs(single.image[~self.mask])))
+        least = max(NOISE_SIGMAS * spread, 1.0)
         # pyFAI shuffles its candidates with numpy's global generator: the same frame must give the same geometry
         state = np.random.get_state()  # noqa: NPY002
         np.random.seed(20)  # noqa: NPY002
         try:
-            found = np.asarray(single.extract_cp(pts_per_deg=points_per_deg).getList(), dtype=np.float64)
+            found = np.asarray(single.extract_cp(pts_per_deg=points_per_deg, Imin=least).getList(), dtype=np.float64)
         finally:
             np.random.set_state(state)  # noqa: NPY002
         if not found.size:
