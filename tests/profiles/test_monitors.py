@@ -37,7 +37,7 @@ REFUSED = {
     "i0 for another thing": ('named = [{ name = "i0", field = "a" }]', "is named i0"),
     "a name of the ledger": ('named = [{ name = "x_um", field = "a" }]', "another meaning: x_um"),
     "two transmissions": (
-        f'i0_field = "a"\ntransmission_field = "t"\nnamed = [{DIODE}]\nempty_ratio = 1.0', "stated by transmission_field"
+        f'i0_field = "a"\ntransmission_field = "t"\nnamed = [{DIODE}]\nempty_ratio = 1.0', "transmission_field or"
     ),
     "a ratio of nothing": ('i0_field = "a"\nempty_ratio = 1.0', "roles i0 and i1"),
     "two empty beams": (f'i0_field = "a"\nnamed = [{DIODE}]\nempty_ratio = 1.0\nempty_point = 0', "exclude each other"),

@@ -70,7 +70,8 @@ def test_points_that_were_rejected_for_want_of_beam_raise_the_alarm_of_the_beam(
     i0[-10:], state[-10:] = 100.0, PointState.REJECTED
     signs = signs_of(tmp_path, confidence=sure(), i0=i0, state=state)
     assert signs.i0_ratio == pytest.approx(1e-4)
-    inputs = alarm_inputs({"state": "running", "time_s": 0.0}, now_s=0.0, signs=signs)
+    scan = {"state": "measuring", "uid": "scan-1", "started_s": -100.0}
+    inputs = alarm_inputs({"state": "running", "time_s": 0.0, "scans": [scan]}, now_s=0.0, signs=signs)
     assert "i0_down" in [alarm.kind for alarm in evaluate(inputs)]
 
 

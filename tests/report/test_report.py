@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 
-from phasecast.core.ledger import PointState
+from phasecast.core.ledger import PointFlag, PointState
+from phasecast.core.result import ColumnSpec
 from phasecast.core.words import Language, catalogue, words
 from phasecast.report.build import build_report
 from phasecast.report.fonts import GETA, known_characters, writable
@@ -369,6 +370,34 @@ def test_lost_and_rejected_points_are_counted_with_their_reasons(tmp_path: Path)
     assert texts["ledger_sum"] == "120"
     assert "スキャンの 120 点と一致しています" in texts["ledger_verdict"]
     assert {"×"} == {entry["mark"] for entry in texts["legend"] if entry["label"] in ("欠測", "除外")}
+
+
+@pytest.mark.parametrize(("monitor", "flagged", "said"), [
+    ((), PointFlag.NOT_NORMALISED, "Not normalised"),
+    (("i0",), PointFlag.NOT_NORMALISED, "Not normalised"),
+    (("i0",), PointFlag.NONE, ""),
+])  # fmt: skip
+def test_a_report_says_once_that_nothing_is_normalised(tmp_path: Path, monitor: Any, flagged: Any, said: str) -> None:
+    columns = tuple(ColumnSpec(name=name, dtype="<f8") for name in monitor)
+    run = rust((4, 5), point_columns=columns)
+    every = np.arange(20)
+    report, texts = told(written(tmp_path, run, more=[run.ledger(every, flags=np.full(20, flagged))]))
+    notices = [text for _, text in texts["notices"] if "normalised" in text]
+    assert [text.partition(":")[0] for text in notices] == ([said] if said else [])
+    assert ("not normalised, because" in report.methods["en"]) == bool(said)
+    assert ("規格化は行っていない" in report.methods["ja"]) == bool(said)
+
+
+def test_points_without_i0_and_without_beam_are_counted_on_top(tmp_path: Path) -> None:
+    run = rust()
+    more = [
+        run.ledger(np.array([3, 4]), flags=PointFlag.NOT_NORMALISED),
+        run.ledger(np.array([7, 8, 9]), PointState.REJECTED, reason="no beam"),
+    ]
+    _, texts = told(written(tmp_path, run, more=more))
+    notices = [text for _, text in texts["notices"]]
+    assert "2 of 117 points have no incident flux (I0) and are not normalised." in notices
+    assert any(text.startswith("3 points had no beam") for text in notices)
 
 
 def test_an_old_result_without_roles_has_no_profile_and_says_why(tmp_path: Path) -> None:

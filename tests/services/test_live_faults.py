@@ -1,9 +1,10 @@
 """Faults of a real beamline, through real sockets: each is reported, none shifts the map in silence."""
 
+import numpy as np
 import pytest
 
 from phasecast.core.ledger import PointState
-from phasecast.results import open_result
+from phasecast.results import layout, open_result
 from support.daemon import LongDaemon
 
 ROWS, COLUMNS = 4, 10
@@ -62,6 +63,22 @@ def test_counters_in_events_keep_every_frame_in_its_place(run_scan):
         assert states[33] == "rejected"
         assert result.ledger_sums["done"] == POINTS - 4
         assert sum(result.ledger_sums.values()) == POINTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "last"), [(0, 9), (17, 26)], ids=["from the start", "in mid-row"])
+def test_points_of_a_dead_beam_are_found_and_named_and_not_classified(run_scan, first, last):
+    with open_result(run_scan(f"beam_dump={first}-{last}")) as result:
+        dark = np.arange(first, last + 1)
+        assert list(np.flatnonzero(result.ledger["state"].to_numpy() == PointState.REJECTED)) == list(dark)
+        assert set(result.ledger["reason"].to_numpy()[dark]) == {"no beam"}
+        kept = result.file[layout.CONFIDENCES][...]
+        assert list(np.flatnonzero(np.isnan(kept).any(axis=1))) == list(dark)
+        assert result.ledger_sums["done"] == POINTS - dark.size
+        assert sum(result.ledger_sums.values()) == POINTS
+        assert result.counters["counters"]["no_beam_points"] == dark.size
+        said = [str(line) for line in result.defects["detail"].to_numpy()]
+        assert any(line.startswith(f"points {first} to {last}: I0 at most") for line in said)
 
 
 @pytest.mark.slow

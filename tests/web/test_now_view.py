@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from phasecast.core.data_directory import DataDirectory
+from phasecast.core.result import ColumnSpec
 from phasecast.core.words import words
 from phasecast.records.alarm_book import AlarmBook
 from phasecast.services.page import page_tools
+from phasecast.sinks.nexus import NexusSink
 from phasecast.web.hub import Hub
 from phasecast.web.now_view import NowView
+from support.documents import raster_scan
 from support.result_writer import WriterProcess
 
 
@@ -53,6 +56,21 @@ def test_a_running_scan_shows_progress_rate_eta_and_losses_even_if_there_are_non
         assert "calibrated on simulation only" in text
         writer.ask("reject 70")
         assert "rejected</small><b class='bad'>1<" in shown(directory)
+
+
+@pytest.mark.parametrize(("monitors", "language", "said"), [
+    ((), "en", "not normalised (no I0)"), ((), "ja", "未規格化"), (("i0",), "en", ""),
+])  # fmt: skip
+def test_a_result_without_incident_monitor_says_once_that_it_is_not_normalised(
+    directory: DataDirectory, monitors: tuple[str, ...], language: str, said: str
+) -> None:
+    columns = tuple(ColumnSpec(name=name, dtype="<f8") for name in monitors)
+    run = raster_scan((4, 5), point_columns=columns)
+    sink = NexusSink(directory.results / "scan.nxs")
+    for document in (*run.opening(), *run.pages(20), run.stop()):
+        sink(*document)
+    text = shown(directory, language)
+    assert text.count(said or "not normalised") == (1 if said else 0)
 
 
 def test_a_silent_daemon_a_silent_detector_and_a_cut_wire_are_said(directory: DataDirectory) -> None:
