@@ -11,6 +11,7 @@ import typer
 
 from phasecast import __version__
 from phasecast.core.errors import PhasecastError
+from phasecast.core.words import Language
 
 app = typer.Typer(
     name="phasecast",
@@ -35,6 +36,13 @@ RawRoots = Annotated[
     typer.Option("--raw-root", help="Folder below which raw frames lie now; several may be given.", show_default=False),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
+
+MapName = Annotated[str, typer.Option("--name", help="Name of the map; makes one map of scans that name others.")]
+MapOffset = Annotated[
+    list[str] | None,
+    typer.Option("--offset", help="FILE=X,Y: um to add to the positions of a result. Nothing is added unasked."),
+]
 
 
 def _print_json(content: Any) -> None:
@@ -303,10 +311,14 @@ def archive(
 
 @app.command()
 def report(
-    result: Annotated[Path, typer.Argument(help="Result file (.nxs).", show_default=False)],
+    results: Annotated[
+        list[Path], typer.Argument(help="Result file (.nxs); several are reported as one map.", show_default=False)
+    ],
     output: Annotated[
         Path | None, typer.Option("-o", help="HTML file; default: in the data directory's reports.")
     ] = None,
+    name: MapName = "",
+    offset: MapOffset = None,
     language: Annotated[str, typer.Option("--language", help="en or ja.")] = "en",
     figures: Annotated[
         bool,
@@ -318,25 +330,21 @@ def report(
     raw_root: RawRoots = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report of a scan: one HTML file that opens anywhere, and the same as JSON.
+    """Write the report of a scan, or of several as one map: one HTML file that opens anywhere, and the same as JSON.
 
     Example: phasecast report results/scan.nxs --language ja --figures
     """
-    from phasecast.core.words import LANGUAGES
-    from phasecast.services.report import write_report
+    from phasecast.services.maps import write_map_report
 
-    chosen = next((name for name in LANGUAGES if name == language), None)
-    if chosen is None:
-        raise PhasecastError(
-            f"{language!r} is no language", where="--language", remedy=f"give one of {', '.join(LANGUAGES)}"
-        )
-    paths = write_report(result, output, language=chosen, figures=figures)
+    paths = write_map_report(
+        results, output, name=name, offsets=offset or (), language=_language(language), figures=figures
+    )
     made = {"html": paths.html, "json": paths.json, "folder": paths.folder}
     frames = None
     if raw_root:
         from phasecast.services.raw_frames import check_raw_frames
 
-        frames = check_raw_frames(result, raw_root)
+        frames = check_raw_frames(results[0], raw_root)
     if as_json:
         _print_json(made | ({"raw_frames": frames.as_dict()} if frames is not None else {}))
         return
@@ -345,6 +353,65 @@ def report(
             _say(f"{name}: {path}")
     if frames is not None:
         _say(frames.line)
+
+
+@app.command("map")
+def map_command(
+    results: Annotated[list[Path], typer.Argument(help="Result files (.nxs) of one map.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("-o", help="PNG file; a CSV of all points lies beside it. Default: only print.")
+    ] = None,
+    name: MapName = "",
+    offset: MapOffset = None,
+    language: Annotated[str, typer.Option("--language", help="en or ja.")] = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Show several scans as one map: what counts, where it was interrupted, and by how much it seems displaced.
+
+    Exit status 0 only if every place has a result.
+
+    Example: phasecast map results/*.nxs -o map.png
+    """
+    from phasecast.services.maps import draw_map_of
+
+    summary = draw_map_of(results, output, name=name, offsets=offset or (), language=_language(language))
+    if as_json:
+        fact = summary.fact.model_dump(mode="json") if summary.fact is not None else None
+        _print_json(
+            {"name": summary.name, "ledger": summary.ledger, "complete": summary.complete, "map": fact,
+             "files": summary.files}
+        )  # fmt: skip
+    else:
+        for line in summary.lines:
+            typer.echo(line)
+    if not summary.complete:
+        raise typer.Exit(1)
+
+
+@app.command("repair-list")
+def repair_list_command(
+    results: Annotated[list[Path], typer.Argument(help="Result files (.nxs) of one map.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", help="Name of the files without ending; default: in the data directory's reports."),
+    ] = None,
+    name: MapName = "",
+    offset: MapOffset = None,
+    as_json: AsJson = False,
+) -> None:
+    """List missing and doubtful points in the motors' units: a table (.csv), data (.json), a bluesky plan (.py).
+
+    Example: phasecast repair-list results/scan.nxs
+    """
+    from phasecast.services.maps import write_repair_list
+
+    found, files = write_repair_list(results, output, name=name, offsets=offset or ())
+    if as_json:
+        _print_json({**json.loads(found.as_json()), "without_place": found.without_place, "files": files})
+        return
+    typer.echo(f"{len(found.points)} points to measure again; {found.without_place} more without a known place")
+    for path in files:
+        typer.echo(str(path))
 
 
 @live_app.command("xrd")
@@ -542,6 +609,17 @@ def simulate_xrd(
         _print_json(asdict(summary))
     else:
         _say(f"{summary.frames_sent} frames and {summary.documents} documents in {summary.seconds:.1f} s")
+
+
+def _language(text: str) -> Language:
+    from phasecast.core.words import LANGUAGES
+
+    chosen = next((name for name in LANGUAGES if name == text), None)
+    if chosen is None:
+        raise PhasecastError(
+            f"{text!r} is no language", where="--language", remedy=f"give one of {', '.join(LANGUAGES)}"
+        )
+    return chosen
 
 
 def _shape(text: str) -> tuple[int, int]:

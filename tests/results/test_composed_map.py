@@ -4,59 +4,19 @@ import numpy as np
 import pytest
 
 from phasecast.core.errors import ResultFileError
-from phasecast.core.ledger import PointFlag, PointState
+from phasecast.core.ledger import PointState
 from phasecast.results import open_result
 from phasecast.results.composed_map import open_map
 from phasecast.results.scene import scene_of
-from phasecast.sinks.nexus import NexusSink
-from support.documents import Scan, make_header, raster
+from support.documents import raster
+from support.map_results import write_scan
 
 DONE, SUPERSEDED = PointState.DONE, PointState.SUPERSEDED
-PROFILE = {
-    "title": "BL16XU",
-    "energy_kev": 10.0,
-    "positions": {
-        "horizontal": {"field": "stage_x", "factor_to_um": 1.0},
-        "vertical": {"field": "stage_y", "factor_to_um": 1.0},
-    },
-}
-
-
-def write(
-    folder, name, *, shape=(4, 5), origin=(0.0, 0.0), step=2.0, started=0.0, done=None, bad=(), doubtful=(),
-    level=0.9, class_index=1, exit_status="success", **changes,
-):  # fmt: skip
-    """Write a scan whose points all hold one class; `done` points were measured, those in `bad` lost their frame."""
-    x, y = raster(shape, step_um=step)
-    x, y = x - 100 + origin[0], y - 50 + origin[1]
-    confidence = np.zeros((x.size, 9), np.float32)
-    confidence[:, class_index] = level
-    settings = {"raw_uid": f"raw-{name}", "profile": PROFILE, "metadata": {"map": "A-3"}, "started_s": 1.7e9 + started}
-    header = make_header(shape=shape, **(settings | changes))
-    run = Scan(header, x, y, confidence=confidence)
-    path = folder / f"{name}.nxs"
-    measured = np.arange(x.size if done is None else done)
-    good = np.setdiff1d(measured, [*bad])
-    with NexusSink(path) as sink:
-        for document in run.opening():
-            sink(*document)
-        sink(*run.points(good))
-        sink(*run.ledger(good))
-        if bad:
-            sink(*run.ledger(np.array(bad), PointState.LOST_UPSTREAM, reason="no frame"))
-        if doubtful:
-            sink(*run.ledger(np.array(doubtful), flags=int(PointFlag.POSITION_DOUBTFUL)))
-        if measured.size < x.size:
-            rest = np.arange(measured.size, x.size)
-            sink(*run.ledger(rest, PointState.NOT_MEASURED, x_um=np.nan, y_um=np.nan, time_s=np.nan))
-        name, stop = run.stop(exit_status=exit_status)
-        sink(name, stop)
-    return path
 
 
 def test_an_aborted_scan_and_its_continuation_are_one_complete_map(tmp_path):
-    first = write(tmp_path, "a", shape=(6, 5), done=17, exit_status="abort")
-    second = write(tmp_path, "b", shape=(4, 5), origin=(0, 4), started=600, class_index=3)
+    first = write_scan(tmp_path, "a", shape=(6, 5), done=17, exit_status="abort")
+    second = write_scan(tmp_path, "b", shape=(4, 5), origin=(0, 4), started=600, class_index=3)
     with open_map([second, first]) as whole:
         assert whole.name == "A-3"
         assert whole.ledger_sums == {**dict.fromkeys([s.label for s in PointState], 0), "done": 30, "superseded": 20}
@@ -71,8 +31,8 @@ def test_an_aborted_scan_and_its_continuation_are_one_complete_map(tmp_path):
 
 
 def test_what_a_later_scan_could_not_accept_does_not_replace_what_was_accepted(tmp_path):
-    first = write(tmp_path, "a", bad=(3,))
-    second = write(tmp_path, "b", started=60, bad=(3, 7), doubtful=(8,), class_index=3)
+    first = write_scan(tmp_path, "a", bad=(3,))
+    second = write_scan(tmp_path, "b", started=60, bad=(3, 7), doubtful=(8,), class_index=3)
     with open_map([first, second]) as whole:
         state = whole.ledger["state"].values.reshape(2, 20)
         assert state[0, 7] == state[0, 8] == DONE
@@ -85,8 +45,8 @@ def test_what_a_later_scan_could_not_accept_does_not_replace_what_was_accepted(t
 
 
 def test_two_tiles_lie_side_by_side(tmp_path):
-    left = write(tmp_path, "a", shape=(4, 3))
-    right = write(tmp_path, "b", shape=(4, 5), origin=(6, 0), started=60, class_index=3)
+    left = write_scan(tmp_path, "a", shape=(4, 3))
+    right = write_scan(tmp_path, "b", shape=(4, 5), origin=(6, 0), started=60, class_index=3)
     with open_map([left, right]) as whole:
         assert whole.placement is not None
         ferrite = whole.map_of(whole.confidences.values[:, 3]).values >= 0.5
@@ -94,8 +54,8 @@ def test_two_tiles_lie_side_by_side(tmp_path):
 
 
 def test_a_fine_scan_lies_on_top_of_a_coarse_one(tmp_path):
-    coarse = write(tmp_path, "a", shape=(5, 5), step=4.0)
-    fine = write(tmp_path, "b", shape=(4, 4), step=1.0, origin=(6.5, 6.5), started=60, class_index=3)
+    coarse = write_scan(tmp_path, "a", shape=(5, 5), step=4.0)
+    fine = write_scan(tmp_path, "b", shape=(4, 4), step=1.0, origin=(6.5, 6.5), started=60, class_index=3)
     with open_map([coarse, fine]) as whole:
         scene = scene_of(whole)
         assert scene.placement is None
@@ -106,22 +66,22 @@ def test_a_fine_scan_lies_on_top_of_a_coarse_one(tmp_path):
 
 
 def test_a_coarse_scan_that_came_later_replaces_the_fine_one_below_it(tmp_path):
-    fine = write(tmp_path, "a", shape=(4, 4), step=1.0, origin=(6.5, 6.5))
-    coarse = write(tmp_path, "b", shape=(5, 5), step=4.0, started=60)
+    fine = write_scan(tmp_path, "a", shape=(4, 4), step=1.0, origin=(6.5, 6.5))
+    coarse = write_scan(tmp_path, "b", shape=(5, 5), step=4.0, started=60)
     with open_map([fine, coarse]) as whole:
         assert whole.ledger_sums["superseded"] == 16
 
 
 def test_an_offset_is_applied_only_where_somebody_asks(tmp_path):
-    first = write(tmp_path, "a", shape=(4, 5))
-    second = write(tmp_path, "b", shape=(4, 5), origin=(0, 8), started=60)
+    first = write_scan(tmp_path, "a", shape=(4, 5))
+    second = write_scan(tmp_path, "b", shape=(4, 5), origin=(0, 8), started=60)
     with open_map([first, second]) as plain, open_map([first, second], offsets_um={"raw-b": (2.0, 0.0)}) as moved:
         np.testing.assert_allclose(moved.ledger["x_um"].values[:20], plain.ledger["x_um"].values[:20])
         np.testing.assert_allclose(moved.ledger["x_um"].values[20:], plain.ledger["x_um"].values[20:] + 2)
 
 
 def test_patterns_of_both_scans_are_read_where_they_count(tmp_path):
-    first, second = write(tmp_path, "a"), write(tmp_path, "b", started=60, shape=(2, 5), origin=(0, 8))
+    first, second = write_scan(tmp_path, "a"), write_scan(tmp_path, "b", started=60, shape=(2, 5), origin=(0, 8))
     with open_map([first, second]) as whole, open_result(first) as one, open_result(second) as other:
         both = np.concatenate([one.patterns.values, other.patterns.values])
         np.testing.assert_array_equal(whole.patterns.values, both)
@@ -142,29 +102,30 @@ def test_patterns_of_both_scans_are_read_where_they_count(tmp_path):
     ],
 )
 def test_what_is_no_part_of_the_map_is_refused_by_name(tmp_path, changes, what):
-    first, second = write(tmp_path, "a"), write(tmp_path, "b", **changes)
+    first, second = write_scan(tmp_path, "a"), write_scan(tmp_path, "b", **changes)
     with pytest.raises(ResultFileError, match=what) as refused:
         open_map([first, second])
-    assert "b.nxs" in str(refused.value) and " - " in str(refused.value)
+    assert refused.value.where.endswith("b.nxs")
+    assert refused.value.remedy
 
 
 def test_a_name_that_somebody_gives_makes_one_map_of_two(tmp_path):
-    first, second = write(tmp_path, "a"), write(tmp_path, "b", metadata={"sample": {"name": "B-1"}})
+    first, second = write_scan(tmp_path, "a"), write_scan(tmp_path, "b", metadata={"sample": {"name": "B-1"}})
     with open_map([first, second], name="both") as whole:
         assert whole.name == "both"
 
 
 def test_points_that_were_never_reached_have_their_planned_place(tmp_path):
     extents = {"map": "A-3", "extents": [[0.0, 10.0], [0.0, 8.0]]}
-    path = write(tmp_path, "a", shape=(6, 5), done=3, metadata=extents)
-    other = write(tmp_path, "b", shape=(1, 5), origin=(40, 40), started=60)
+    path = write_scan(tmp_path, "a", shape=(6, 5), done=3, metadata=extents)
+    other = write_scan(tmp_path, "b", shape=(1, 5), origin=(40, 40), started=60)
     with open_map([path, other]) as whole:
         expected = np.column_stack(raster((6, 5))) - (100, 50)
         np.testing.assert_allclose(whole.places_um[:30], expected)
 
 
 def test_reading_together_writes_nothing(tmp_path):
-    paths = [write(tmp_path, "a"), write(tmp_path, "b", started=60)]
+    paths = [write_scan(tmp_path, "a"), write_scan(tmp_path, "b", started=60)]
     before = [path.read_bytes() for path in paths]
     with open_map(paths) as whole:
         whole.patterns.load()

@@ -10,6 +10,7 @@ import phasecast
 from phasecast.core.ledger import PointState
 from phasecast.report.data_quality import quality_of
 from phasecast.report.describe import geometry_of, replay_of, sample_of, scan_of, settings_of, timing_of
+from phasecast.report.map_text import map_of
 from phasecast.report.material import Chosen, Material
 from phasecast.report.methods import methods_paragraphs
 from phasecast.report.model import (
@@ -112,6 +113,7 @@ def build_report(
         quality=quality_of(result, material),
         timing=timing_of(result),
         replay=replay_of(result),
+        map=map_of(result),
     )
     return report.model_copy(update={"methods": methods_paragraphs(report)})
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from phasecast.core.ledger import PointState
 from phasecast.core.result import ResultHeader
 from phasecast.report.material import Material
 from phasecast.report.model import GeometryFact, Replay, ScanFact, Setting, Timing
@@ -50,7 +51,7 @@ def scan_of(result: Result, material: Material, sample: Mapping[str, str]) -> Sc
         profile_title=str(header.profile.get("title") or ""),
         simulated=bool(metadata.get("simulated", False)),
         shape=header.shape,
-        points=result.points,
+        points=result.points - result.ledger_sums[PointState.SUPERSEDED.label],
         points_done=result.points_done,
         raster=raster,
         x_step_um=cell[0] if cell is not None and raster else None,

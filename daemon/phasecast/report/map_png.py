@@ -13,6 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from phasecast.core.ledger import PointState
 from phasecast.core.words import Language, Words, words
 from phasecast.report.fonts import figure_style, writable
 from phasecast.report.map_figures import paint_values, scene_label, squares_of
@@ -208,8 +209,9 @@ def _title(result: Result, say: Words) -> str:
     if isinstance(sample, Mapping):
         sample = sample.get("name", header.plan_name)
     name = writable(str(sample))
+    places = result.points - result.ledger_sums[PointState.SUPERSEDED.label]
     scan = f", {say('report.scan_number', number=header.scan_id)}" if header.scan_id else ""
-    return f"{name}{scan}: {say('map_png.points', done=result.points_done, points=result.points)}"
+    return f"{name}{scan}: {say('map_png.points', done=result.points_done, points=places)}"
 
 
 def _footer(result: Result, say: Words) -> str:

@@ -209,6 +209,37 @@ class Replay(Part):
     command: str | None
 
 
+class InterruptionFact(Part):
+    """Where the measurement was interrupted, and what changed; the offset is an estimate that nobody applied."""
+
+    before_file: str
+    before_row: int
+    after_file: str
+    after_row: int
+    within_a_scan: bool
+    duration_s: float
+    i0_change: float | None
+    i0_change_sigma: float | None
+    how: Literal["overlap", "adjoining", "none"]
+    points: int = Field(description="Points that were compared.")
+    x_um: float | None = Field(description="What would have to be added to x of what follows.")
+    y_um: float | None
+    x_sigma_um: float | None
+    y_sigma_um: float | None
+    applied_um: tuple[float, float] = Field(description="What was added to x and y of what follows, as asked.")
+
+
+class MapFact(Part):
+    """The scans that make up a map, and where it was interrupted."""
+
+    name: str
+    scans: tuple[tuple[str, int, int, int], ...] = Field(
+        description="Of each scan: file, number, points that count, points."
+    )
+    one_step: bool = Field(description="Whether all scans have the same step.")
+    interruptions: tuple[InterruptionFact, ...]
+
+
 class Report(Part):
     """Everything a report says."""
 
@@ -241,6 +272,7 @@ class Report(Part):
     quality: Quality
     timing: Timing
     replay: Replay
+    map: MapFact | None = Field(default=None, description="None for a single scan without interruption.")
     methods: dict[str, str] = Field(default_factory=dict, description="The paragraph for a paper, by language.")
 
     @property

@@ -16,6 +16,7 @@ from phasecast.report.fact_text import (
     timing_rows,
     validation_of,
 )
+from phasecast.report.map_text import map_notices, map_rows
 from phasecast.report.methods import setting_text
 from phasecast.report.model import DriftFact, PhaseShare, RegionShares, Report
 from phasecast.report.names import label_of, name_of
@@ -69,7 +70,7 @@ def page_text(report: Report, scene: Scene, say: Words) -> dict[str, Any]:
         "ledger_sum": f"{sum(report.quality.ledger.values()):,}",
         "ledger_verdict": say(
             "report.ledger_agrees" if report.quality.ledger_agrees else "report.ledger_differs",
-            points=f"{scan.points:,}",
+            points=f"{sum(report.quality.ledger.values()):,}",
         ),
         "flags": [(say(f"flag.{name}"), f"{count:,}") for name, count in report.quality.flags.items()],
         "surplus": unknown if report.quality.surplus_frames is None else f"{report.quality.surplus_frames:,}",
@@ -82,7 +83,7 @@ def page_text(report: Report, scene: Scene, say: Words) -> dict[str, Any]:
         "not_classified": [(name, f"{count:,}") for name, count in report.quality.not_classified.items()],
         "defects": [(name, f"{count:,}") for name, count in report.quality.defects.items()],
         "drifts": list(_drifts(report, say)),
-        "scan_rows": scan_rows(report, say),
+        "scan_rows": [*scan_rows(report, say), *map_rows(report.map, say)],
         "instrument_rows": instrument_rows(report, say),
         "corrections": ("、" if say.language == "ja" else ", ").join(setting_text(one, say) for one in report.settings),
         "software": f"{say('report.software')}: " + ", ".join(f"{k} {v}" for k, v in report.versions.items()),
@@ -117,6 +118,7 @@ def _notices(report: Report, say: Words) -> Iterator[tuple[str, str]]:
         yield "bad", say(f"report.{status}", done=0, points=f"{scan.points:,}")
     if report.quality.doubt:
         yield "bad", say("report.doubt", why=report.quality.doubt)
+    yield from map_notices(report.map, say)
     if not report.classes:
         yield "note", say("report.unclassified")
     if report.is_not_normalised:

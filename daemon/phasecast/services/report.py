@@ -22,7 +22,7 @@ from phasecast.report.build import build_report
 from phasecast.report.figure_files import write_data, write_figures
 from phasecast.report.html import render_html
 from phasecast.report.material import Chosen, GivenSurface, gather
-from phasecast.results import open_result
+from phasecast.results.composed_map import Offsets, open_map
 from phasecast.results.layout import TOTAL_COLUMN, UNSURE
 from phasecast.results.partition import STEEL, UNKNOWN
 from phasecast.results.reader import Result
@@ -43,31 +43,41 @@ class ReportPaths:
 
 
 def write_report(
-    result_path: Path, html: Path | None = None, *, language: Language = "en", figures: bool = False
+    results: Path | Sequence[Path],
+    html: Path | None = None,
+    *,
+    language: Language = "en",
+    figures: bool = False,
+    name: str = "",
+    offsets_um: Offsets | None = None,
 ) -> ReportPaths:
-    """Write the report of a result: one HTML file, its JSON, and a folder of maps, points and mean patterns.
+    """Write the report of a result, or of several as one map: HTML, JSON, and a folder of maps, points and patterns.
 
     HTML and JSON appear complete or not at all.
 
     Parameters
     ----------
-    result_path
-        The result file; only read.
+    results
+        The result file, or those of one map, the one that the report is filed under first; only read.
     html
         The HTML file; `report_path` if None. The JSON lies beside it.
     language
         Language of the HTML.
     figures
         Whether to write figure files too, into the folder of maps and patterns beside it.
+    name, offsets_um
+        As for `open_map`.
 
     Raises
     ------
     PhasecastError
         If the result cannot be read or the report not be written.
     """
+    paths = [results] if isinstance(results, Path) else list(results)
+    result_path = paths[0]
     target = html or report_path(result_path)
     folder = target.with_suffix("")
-    with open_result(result_path) as result:
+    with open_map(paths, name=name, offsets_um=offsets_um) as result:
         directory = data_directory_of(result_path) or DataDirectory(result_path.resolve().parent)
         told = _what_people_said(result, directory)
         material = gather(result, surface=told.surface, regions=told.regions, parts=told.parts)
