@@ -434,6 +434,9 @@ def live_xrd(
     close_after_idle_s: Annotated[
         float, typer.Option(help="Declare a scan over that has been silent for this long.")
     ] = 900.0,
+    copy_frames: Annotated[
+        bool, typer.Option("--copy-frames", help="Copy frame files into the capture; else path, size and SHA-256.")
+    ] = False,
     once: Annotated[bool, typer.Option("--once", help="End after the first scan is finished.")] = False,
 ) -> None:
     """Turn live frames and positions into a growing result file.
@@ -454,10 +457,42 @@ def live_xrd(
             scan=scan,
             expected_points=expected_points,
             close_after_idle_s=close_after_idle_s,
+            copy_frames=copy_frames,
             once=once,
         )
     )
     raise typer.Exit(code)
+
+
+@app.command("attach-positions")
+def attach_positions_command(
+    result: Annotated[Path, typer.Argument(help="Closed result file (.nxs); it is only read.", show_default=False)],
+    log: Annotated[Path, typer.Argument(help="Log of positions.", show_default=False)],
+    scan: Annotated[Path, typer.Option("--scan", help="Declaration of the scan with [log].", show_default=False)],
+    output: Annotated[Path | None, typer.Option("-o", help="The new result; default: beside the old one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give positions to the points of a finished scan: a new result beside the old one, from a log.
+
+    Exit status 0 only if nothing speaks against the positions.
+
+    Example: phasecast attach-positions results/scan.nxs positions.txt --scan scan.toml
+    """
+    from phasecast.services.attach_positions import attach_positions
+    from phasecast.services.end_of_scan import finish_scan
+
+    attached = attach_positions(result, log, scan=scan, output=output)
+    finish_scan(attached.path)
+    for line in attached.remarks:
+        _say(line)
+    if as_json:
+        _print_json(attached.as_dict())
+    else:
+        _say("ledger: " + ", ".join(f"{count} {state}" for state, count in attached.ledger.items() if count))
+        _say(f"result: {attached.path}")
+    if attached.doubt:
+        _say(f"positions are doubtful: {attached.doubt}")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -466,7 +501,13 @@ def demo(
     shape: Annotated[str, typer.Option(help="Rows x columns of the map.")] = "40x60",
     rate: Annotated[float, typer.Option(help="Points per second.")] = 50.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated sample.")] = 0,
-    files: Annotated[bool, typer.Option("--files", help="Frames as CBF files instead of a stream.")] = False,
+    files: Annotated[
+        bool,
+        typer.Option("--files", help="Frames as CBF files and a growing log of positions; no stream, no documents."),
+    ] = False,
+    log_later: Annotated[
+        bool, typer.Option("--log-later", help="With --files: without the log, which is attached after the scan.")
+    ] = False,
     device: Device = "auto",
     port: Annotated[int, typer.Option(help="Port of the live page.")] = 8016,
     no_page: Annotated[bool, typer.Option("--no-page", help="Without the live page.")] = False,
@@ -491,7 +532,8 @@ def demo(
         columns=columns,
         rate_hz=rate,
         seed=seed,
-        files=files,
+        files=files or log_later,
+        log_later=log_later,
         device=device,
         port=port,
         page=not no_page,

@@ -96,7 +96,7 @@ def declare(profile: Profile, path: Path) -> DeclaredScan:
     needed = declaration.row_points + declaration.lead_in_frames_per_row
     if log is not None and log.joins_by in ("order", "time") and declaration.row_frames != needed:
         raise ProfileError(
-            f"{declaration.row_frames - needed} frames at the end of a row belong to no point, and no column names frames",
+            f"{declaration.row_frames - needed} frames at the end of a row belong to no point, no column names frames",
             where=f"{path}: frames_per_row",
             remedy="name the log's column with file or number",
         )

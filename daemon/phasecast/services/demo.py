@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,7 +19,8 @@ from phasecast.core.errors import PhasecastError
 from phasecast.core.ledger import PointState
 from phasecast.records.status import read_status
 from phasecast.results import open_result
-from phasecast.services.end_of_scan import picture_path
+from phasecast.services.attach_positions import attach_positions
+from phasecast.services.end_of_scan import finish_scan, picture_path
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.processes import POLL_S, Child, is_connected, is_free, spawn, wait_for
 from phasecast.services.truth import compare_with_truth, mean_oxide_f1
@@ -34,10 +36,35 @@ class DemoOptions:
     rate_hz: float = 50.0
     seed: int = 0
     files: bool = False
+    log_later: bool = False
     device: str = "auto"
     port: int = 8016
     page: bool = True
     once: bool = True
+
+
+_SCAN = """\
+name = "錆の断面（デモ）"
+nx = {columns}
+ny = {rows}
+step_x_um = 2.0
+step_y_um = 2.0
+fast_axis = "x"
+snake = true
+exposure_s = {exposure_s:g}
+positions = "{positions}"
+
+[log]
+path = "{log}"
+encoding = "cp932"
+file = "ファイル名"
+time = "日時"
+time_zone = "Asia/Tokyo"
+scalars = {{ i0 = "I0", transmission = "透過率" }}
+x = {{ column = "X[pulse]", unit = "pulse", factor = 0.05 }}
+y = {{ column = "Y[pulse]", unit = "pulse", factor = 0.05, sign = -1 }}
+"""
+"""The simulated log counts its y downwards."""
 
 
 def run_demo(options: DemoOptions, console: Console) -> int:
@@ -70,6 +97,8 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         daemon.must_live()
         if code:
             return code
+        if options.log_later:
+            _attach(console, directory)
         code = _conclude(console, directory, truth)
         if page is not None and not options.once:
             console.print("the page stays open; Ctrl-C ends the demo")
@@ -96,10 +125,12 @@ def _open_page(stack: ExitStack, console: Console, directory: DataDirectory, opt
 def _beamline_command(
     options: DemoOptions, directory: DataDirectory, truth: Path, announce: Path, ready: Path
 ) -> tuple[list[str], Path]:
-    frames = f"files://{directory.root / 'frames'}" if options.files else "simplon://127.0.0.1:0"
+    frames = f"files://{quote(str(directory.root.absolute() / 'frames'))}" if options.files else "simplon://127.0.0.1:0"
     command = ["simulate", "xrd", "-o", frames, "--seed", str(options.seed), "--truth", str(truth)]
     command += ["--shape", f"{options.rows}x{options.columns}", "--rate", str(options.rate_hz)]
     command += ["--announce", str(announce), "--start-when", str(ready), "--documents-port", "0"]
+    if options.files:
+        command += ["--position-log", str(_log_path(directory))]
     return command, directory.root / "beamline.log"
 
 
@@ -107,8 +138,32 @@ def _daemon_command(
     options: DemoOptions, directory: DataDirectory, addresses: dict[str, Any]
 ) -> tuple[list[str], Path]:
     command = ["live", "xrd", "--profile", "bl16xu", "--data-dir", str(directory.root), "--device", options.device]
-    command += ["--source", addresses["frames"], "--source", addresses["documents"], "--once"]
+    command += ["--source", addresses["frames"], "--once"]
+    if options.files:
+        command += ["--scan", str(_declare_scan(options, directory))]
+    else:
+        command += ["--source", addresses["documents"]]
     return command, directory.root / "daemon.log"
+
+
+def _log_path(directory: DataDirectory) -> Path:
+    return directory.root / "位置ログ.txt"
+
+
+def _declare_scan(options: DemoOptions, directory: DataDirectory) -> Path:
+    """Write the declaration of the scan, as a person at a beamline without documents would."""
+    path = directory.root / "scan.toml"
+    path.write_text(
+        _SCAN.format(
+            columns=options.columns,
+            rows=options.rows,
+            exposure_s=0.3 / options.rate_hz,
+            positions="later" if options.log_later else "log",
+            log=_log_path(directory).name,
+        ),
+        encoding="utf-8",
+    )
+    return path
 
 
 def _show_progress(console: Console, points: int, status_file: Path, beamline: Child, daemon: Child) -> None:
@@ -125,6 +180,16 @@ def _show_progress(console: Console, points: int, status_file: Path, beamline: C
                 progress.update(task, completed=ledger["done"], note=note)
             time.sleep(POLL_S)
         progress.update(task, completed=points, note="")
+
+
+def _attach(console: Console, directory: DataDirectory) -> None:
+    """Give the points their positions from the log, after the scan."""
+    (result,) = directory.results.glob("*.nxs")
+    attached = attach_positions(result, _log_path(directory), scan=directory.root / "scan.toml")
+    finish_scan(attached.path)
+    for line in attached.remarks:
+        console.print(line)
+    console.print(f"positions attached: {attached.path}", soft_wrap=True)
 
 
 def _conclude(console: Console, directory: DataDirectory, truth: Path) -> int:
