@@ -11,7 +11,7 @@ from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.words import LANGUAGES, catalogue, words
 
 _ROOMS = "|".join(sorted({key.partition(".")[0] for key in catalogue()}))
-_USED = re.compile(rf'"((?:{_ROOMS})\.(?!(?:json|jsonl|log|html|png)")[a-z0-9_]+)"')
+_USED = re.compile(rf'"((?:{_ROOMS})\.(?!(?:json|jsonl|log|html|png|toml)")[a-z0-9_]+)"')
 _SOURCES = [
     path.read_text(encoding="utf-8")
     for pattern in ("*.py", "*.j2")
@@ -53,6 +53,11 @@ def test_states_and_flags_have_names():
 )  # fmt: skip
 def test_terms_that_users_agreed_on(key, japanese):
     assert words("ja")(key) == japanese
+
+
+def test_reasons_are_said_in_the_language_or_as_the_file_says_them():
+    assert words("ja").reason("no beam") == "ビームなし"
+    assert words("ja").reason("wrong frame of a kind") == "wrong frame of a kind"
 
 
 def test_an_unknown_language_is_english_and_places_are_filled():

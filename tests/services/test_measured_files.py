@@ -207,6 +207,12 @@ def test_tiffs_of_a_scan_become_points_in_the_order_of_their_numbers(measured_da
         assert result.frames["number"].to_numpy().tolist() == list(range(5886011, 5886019))
         assert result.flag_sums["no_position"] == len(frames)
         assert np.isnan(result.ledger["x_um"].to_numpy()).all()
+        ring = [
+            re.search(r"ringcurrent=([\d.]+)", path.read_text())[1] for path in sorted(frames[0].parent.glob("*.txt"))
+        ]
+        assert result.ledger["ring_current"].to_numpy().tolist() == [float(value) for value in ring]
+        assert result.ledger["ring_current"].attrs["units"] == "mA"
+        assert result.flag_sums["not_normalised"] == len(frames)
         for row, frame in enumerate(frames):
             with fabio.open(str(frame)) as measured:
                 np.testing.assert_array_equal(store.read(result.frame_reference(row)), measured.data)

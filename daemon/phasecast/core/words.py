@@ -38,6 +38,11 @@ class Words:
         text = self._entries[key][self.language]
         return text.format(**values) if values else text
 
+    def reason(self, reason: str) -> str:
+        """Return what people read for a reason of the ledger: its entry in the room ``reason``, else itself."""
+        entry = self._entries.get(f"reason.{reason.replace(' ', '_')}")
+        return reason if entry is None else entry[self.language]
+
     def name_of(self, name_en: str, name_ja: str) -> str:
         """Return the name of a class in this language."""
         return name_ja if self.language == "ja" and name_ja else name_en

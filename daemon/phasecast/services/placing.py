@@ -8,6 +8,7 @@ from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
 from phasecast.profiles.orientation import StageFrame
 from phasecast.services.monitors import beam_rules, scalar_fields
+from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.uri import SourceOptions
 
 
@@ -36,16 +37,13 @@ def source_options(profile: Profile) -> SourceOptions:
         file_patterns=files.patterns,
         number_pattern=files.number_regex,
         raw_shape=_raw_shape(profile),
-        number_fields=_number_fields(profile),
+        number_fields=tuple(axis.field for axis in profile.geometry.arm),
+        # where events give the scalars, what a frame states of them is not asked for
+        monitor_fields=tuple(scalar_fields(profile).values()) if files.position_from != "documents" else (),
         sidecar=files.sidecar,
+        read_budget=ReadBudget(files.max_read_mb_per_s * 1e6),
+        copy_frames=files.copy_frames,
     )
-
-
-def _number_fields(profile: Profile) -> tuple[str, ...]:
-    """Return which numbers a frame's header or sidecar is asked for: angles of the arm, and monitors without events."""
-    arm = tuple(axis.field for axis in profile.geometry.arm)
-    alone = profile.frame_files.position_from != "documents"
-    return tuple(dict.fromkeys((*arm, *(scalar_fields(profile).values() if alone else ()))))
 
 
 def _raw_shape(profile: Profile) -> tuple[int, int] | None:

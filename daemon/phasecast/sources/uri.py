@@ -58,6 +58,8 @@ class SourceOptions:
         Keys whose numbers a frame states of itself, in header or sidecar; they become its scalars.
     sidecar
         Name of the text file beside each frame that must state them, see `sidecar_path`; None if there is none.
+    monitor_fields
+        Further keys whose numbers become scalars; a frame that does not state them is as good as any.
     existing
         Whether frames that lie in a folder already count.
     wait
@@ -89,6 +91,7 @@ class SourceOptions:
     raw_shape: tuple[int, int] | None = None
     number_fields: tuple[str, ...] = ()
     sidecar: str | None = None
+    monitor_fields: tuple[str, ...] = ()
     existing: bool = True
     wait: bool = False
     poll_s: float = 0.05
@@ -174,7 +177,7 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
             number_pattern=_pattern(options.number_pattern),
             raw_shape=options.raw_shape,
             max_bytes=options.max_image_bytes,
-            number_fields=options.number_fields,
+            number_fields=(*options.number_fields, *options.monitor_fields),
             needs_sidecar=options.sidecar is not None,
             budget=options.read_budget,
         )

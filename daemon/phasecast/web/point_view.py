@@ -117,7 +117,7 @@ class PointView:
             html.escape(words(f"state.{state.label}")),
         ]
         reason = columns.result.reason_of(point)
-        remarks = [reason] if reason else []
+        remarks = [words.reason(reason)] if reason else []
         remarks += [words(f"flag.{flag}") for flag in flags_of(scan, point)]
         parts += [f"<span class='warn'>{html.escape(remark)}</span>" for remark in remarks]
         if shown.unexplained:
