@@ -54,6 +54,10 @@ class WireError(PhasecastError):
     """A message that cannot be decoded; it is counted and the stream goes on."""
 
 
+class ScanRefusedError(PhasecastError):
+    """A scan that this data directory does not take, such as one of another proposal."""
+
+
 class SourceError(PhasecastError):
     """A source that cannot be opened, such as a missing folder or a malformed URI."""
 

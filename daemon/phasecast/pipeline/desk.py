@@ -3,9 +3,10 @@
 import logging
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from phasecast.core.errors import ScanRefusedError
 from phasecast.core.frame import Frame, FrameId, FrameReference
 from phasecast.core.record import CapturePosition, RawRecord
 from phasecast.core.scan import (
@@ -104,7 +105,7 @@ class ScanDesk:
         What the profile and the command line declare.
     open_run
         Makes the derived run of a scan that starts, given the place of its first record; None for scans whose
-        result is finished already.
+        result is finished already. Raises ScanRefusedError for scans that are not taken: nothing of them is kept.
     """
 
     def __init__(
@@ -119,6 +120,10 @@ class ScanDesk:
         self._open_run = open_run
         self._open: dict[ScanUid, _OpenScan] = {}
         self._ignored: set[ScanUid] = set()
+        self._refused: ScanUid | None = None
+        """Refused scan that has not stopped: series that begin now are its own."""
+        self._barred: set[str] = set()
+        """Series of refused scans."""
         self._series_scan: dict[str, ScanUid] = {}
         self._armed: set[str] = set()
         self._parked: dict[str, _ParkedSeries] = {}
@@ -206,7 +211,12 @@ class ScanDesk:
                 )
         adopted = self._series_for(start.uid, record)
         first = min([record.position, *(self._parked[series].position for series in adopted)])
-        run = self._open_run(start, first)
+        try:
+            run = self._open_run(start, first)
+        except ScanRefusedError as error:
+            self._refuse(start, adopted, error)
+            return
+        self._refused = None
         if run is None:
             self._ignored.add(start.uid)
             for series in adopted:
@@ -220,6 +230,24 @@ class ScanDesk:
         run.start()
         for series in adopted:
             self._adopt(series, start.uid)
+
+    def _refuse(self, start: ScanStart, series: Sequence[str], error: ScanRefusedError) -> None:
+        """Keep nothing of a scan: neither its documents nor its frames, also those that are still to come."""
+        own = start.metadata.get("series")
+        self._ignored.add(start.uid)
+        self._refused = None if isinstance(own, str) else start.uid
+        self._barred.update(series)
+        if isinstance(own, str):
+            self._barred.add(own)
+        for name in series:
+            self.counters["frames_of_refused_scans"] += len(self._parked.pop(name).frames)
+        self.counters["refused_scans"] += 1
+        logger.error("%s", error)
+
+    def _is_barred(self, series: str) -> bool:
+        if series and self._refused is not None and series not in self._series_scan and not self._parked.get(series):
+            self._barred.add(series)
+        return series in self._barred
 
     def _series_for(self, uid: ScanUid, record: RawRecord) -> list[str]:
         """Parked series that a starting scan takes over; those that can belong to no scan any more are dropped."""
@@ -249,6 +277,8 @@ class ScanDesk:
         self, uid: ScanUid, message: PointMeasured | PositionDoubt | ScanStop, received_s: float
     ) -> None:
         scan = self._open.get(uid)
+        if uid == self._refused and isinstance(message, ScanStop):
+            self._refused = None
         if scan is None:
             if uid not in self._ignored:
                 self.counters["documents_without_scan"] += 1
@@ -284,6 +314,8 @@ class ScanDesk:
 
     def _take_series(self, message: SeriesStart | SeriesEnd, record: RawRecord) -> None:
         scan = None
+        if self._is_barred(message.series):
+            return
         if isinstance(message, SeriesStart):
             # a further series may be the next scan's, armed before its start document: its first frame decides
             announced = self._announced()
@@ -298,6 +330,9 @@ class ScanDesk:
             self._parked[message.series].ended = True
 
     def _take_frame(self, frame: Frame, outcome: Outcome, record: RawRecord) -> None:
+        if self._is_barred(frame.series):
+            self.counters["frames_of_refused_scans"] += 1
+            return
         if self._fold_rules.frames_place_themselves:
             self._open_implicit(frame.frame_id, frame.series, record)
         ticket = ticket_of(frame)
@@ -316,6 +351,9 @@ class ScanDesk:
 
     def _take_defect(self, defect: Defect, record: RawRecord) -> None:
         series = defect.series or (defect.frame_id.rpartition("/")[0] if defect.frame_id else "")
+        if self._is_barred(series):
+            self.counters["frames_of_refused_scans"] += 1
+            return
         if self._fold_rules.frames_place_themselves and defect.frame_id and defect.number is not None:
             self._open_implicit(defect.frame_id, series, record)
         scan = self._scan_of(series) if series else None

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from phasecast.profiles.base import ProfilePart
 from phasecast.profiles.instrument import Corrections, Detector, Geometry, PatternAxis
 from phasecast.profiles.monitors import Monitors
+from phasecast.profiles.sample import SampleNames
 from phasecast.profiles.scan_declaration import PositionLog
 from phasecast.profiles.scanning import Footprint, FrameFiles, Join, Positions, Reporting
 
@@ -71,6 +72,7 @@ class Profile(ProfilePart):
         default=FrameFiles(),
         description="How frames that arrive as files are recognised, numbered and placed.",
     )
+    sample: SampleNames = Field(default=SampleNames(), description="Where the sample of a scan is named.")
     report: Reporting = Field(default=Reporting(), description="The report that is made when a scan ends.")
     classes: tuple[PhaseClass, ...] = Field(
         default=(), description="What a point can be, in the order of the model bundle's columns."

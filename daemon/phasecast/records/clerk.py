@@ -32,8 +32,11 @@ from phasecast.records.journal import Entry, append
 from phasecast.records.labels import LabelIndex, label_entries, label_path, undo_entry
 from phasecast.records.mailbox import Mailbox, RequestId, asked_s
 from phasecast.records.notes import add_notes
+from phasecast.records.proposal import require_proposal
 from phasecast.records.regions import RegionBook, regions_path, remove_entry, save_entry
 from phasecast.records.results_list import ResultsList
+from phasecast.records.sample_files import SampleFiles
+from phasecast.records.sample_scans import KnownScans
 from phasecast.records.samples import FIELDS, SampleBook, form_entry, samples_path
 from phasecast.records.surfaces import SurfaceBook, surface_entry, surfaces_path
 from phasecast.results import open_result
@@ -46,6 +49,7 @@ SERVED = (
 """Kinds of requests that the clerk serves; closing a scan is the daemon's."""
 
 _TIDY_S = 30.0
+_LOOK_S = 2.0
 _Line = tuple[str, Mapping[str, str | int | float]]
 """Key of an answer in the catalogue, and what fills its places."""
 
@@ -76,12 +80,15 @@ class Clerk:
         self._samples = SampleBook(samples_path(directory))
         self._seen = AcknowledgementBook(acknowledgements_path(directory))
         self._results = ResultsList(directory)
+        self._scans = KnownScans(self._results)
+        self._sample_files = SampleFiles(directory)
         self._tidied_s = float("-inf")
+        self._looked_s = float("-inf")
         self._patience_s = patience_s
         self._waits_since_s: dict[str, float] = {}
         self.counters: Counter[str] = Counter()
         """``done``, ``denied`` (answered with a reason), ``postponed`` (could not be written yet),
-        ``notes_failed`` (written down, but not beside the result)."""
+        ``notes_failed`` (written down, but not beside the result), ``sample_files_failed`` (not looked at)."""
 
     @property
     def is_working(self) -> bool:
@@ -109,10 +116,21 @@ class Clerk:
                 break
             self._waits_since_s.pop(request_id, None)
             answered += 1
+        self._look_at_sample_files()
         if time.monotonic() - self._tidied_s > _TIDY_S:
             self._tidied_s = time.monotonic()
             self._mailbox.tidy()
         return answered
+
+    def _look_at_sample_files(self) -> None:
+        if time.monotonic() - self._looked_s < _LOOK_S:
+            return
+        self._looked_s = time.monotonic()
+        try:
+            self._sample_files.look(self._scans.newest())
+        except RecordsError as error:
+            self.counters["sample_files_failed"] += 1
+            logger.warning("sample files: %s", error)
 
     def close(self) -> None:
         """Let another clerk work; idempotent."""
@@ -193,6 +211,7 @@ class Clerk:
                 unknown = [name for name in request.fields if name not in FIELDS]
                 if unknown:
                     raise RequestError(f"no field {', '.join(unknown)}", remedy=f"fields are {', '.join(FIELDS)}")
+                require_proposal(self._directory, request.fields.get("proposal", ""), where="sample form")
                 self._write(self._samples, request_id, form_entry(request, request_id, time_s=time_s))
                 self._note(raw_uid, request_id, who, time_s, {"what": "sample", "fields": dict(request.fields)})
                 return "sample_saved" if raw_uid else "sample_standing", {}

@@ -1,15 +1,14 @@
 """Whose data a data directory holds: one proposal (課題番号), named in `proposal.toml`."""
 
-import tomllib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import RecordsError, RequestError
+from phasecast.records.toml_text import read_toml
 
 PROPOSAL_FILE = "proposal.toml"
 """In the data directory; written by a person and only read."""
@@ -52,15 +51,9 @@ def read_proposal(directory: DataDirectory) -> Proposal | None:
     """
     path = directory.root / PROPOSAL_FILE
     try:
-        written = _Written.model_validate(tomllib.loads(_text(path)))
+        written = _Written.model_validate(read_toml(path))
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise RecordsError(f"cannot be read ({error.strerror})", where=str(path), remedy="check permissions") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecordsError(
-            f"is not valid TOML: {error}", where=str(path), remedy='correct that line, such as id = "2026A1234"'
-        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise RecordsError(
@@ -76,8 +69,17 @@ def is_same_proposal(one: str, other: str) -> bool:
     return _plain(one) == _plain(other)
 
 
-def require_proposal(directory: DataDirectory, stated: str) -> None:
+def require_proposal(directory: DataDirectory, stated: str, *, where: str = "") -> None:
     """Refuse what is of another proposal than the data directory; what states none is of this one.
+
+    Parameters
+    ----------
+    directory
+        The data directory.
+    stated
+        The proposal that a scan, a form or a file states; empty if it states none.
+    where
+        What states it, for people.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def require_proposal(directory: DataDirectory, stated: str) -> None:
         return
     raise RequestError(
         f"proposal {stated.strip()}, but this data directory is kept for proposal {proposal.id}",
-        where=str(directory.root / PROPOSAL_FILE),
+        where=where,
         remedy="correct the number, or use another data directory for that proposal",
     )
 
@@ -99,12 +101,3 @@ def require_proposal(directory: DataDirectory, stated: str) -> None:
 def _plain(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(character for character in folded if character.isalnum())
-
-
-def _text(path: Path) -> str:
-    """Return the text of a file that was written on any Windows or Unix: UTF-8 with or without mark, or CP932."""
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp932", "replace")

@@ -6,7 +6,7 @@ bluesky). The price, a forgotten form on the next sample, is made visible: each 
 when, and how many scans took it before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,21 @@ from typing import Any
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.requests import DescribeSample
 from phasecast.core.result import ResultHeader
+from phasecast.core.sample_fields import SAMPLE_FIELDS
 from phasecast.records.book import Book, stamp
 from phasecast.records.journal import Entry, append
 
-FIELDS = (
-    "name",
-    "sample_id",
-    "material",
-    "exposure_environment",
-    "exposure_duration",
-    "preparation",
-    "thickness_um",
-    "orientation",
-    "operator",
-    "proposal",
-    "institution",
-    "comment",
-)
+FIELDS = SAMPLE_FIELDS
 """Fields of the form, in its order; their labels are ``sample.<field>`` in the catalogue of words."""
 
 FORM_KEY = "sample_form"
 """Key of a result's metadata that holds the form its scan took over."""
+FOLDER_KEY = "sample_from_folder"
+"""Key of a result's metadata that holds what the name of the frames' folder says: ``path`` and ``fields``."""
+SIDECAR_KEY = "sample_file"
+"""Key of a result's metadata that holds a sample file beside the frames: ``path``, ``who``, ``time_s``, ``fields``."""
+PROPOSAL_KEY = "data_directory_proposal"
+"""Key of a result's metadata that holds the proposal of its data directory: ``id``, ``title`` and ``users``."""
 
 _IN_METADATA: dict[str, tuple[str, ...]] = {
     "name": ("sample_name",),
@@ -42,10 +36,19 @@ _IN_METADATA: dict[str, tuple[str, ...]] = {
     "operator": ("operator", "user", "username"),
     "proposal": ("proposal", "proposal_id", "proposal_number"),
     "institution": ("institution", "affiliation"),
-    "comment": ("comment", "purpose"),
+    "comment": ("comment", "purpose", "notes"),
+    "condition": ("condition", "sample_condition"),
+    "thickness_um": ("thickness_um", "section_thickness_um"),
+    "mounted_side": ("mounted_side",),
 }
 """Where scans of beamlines commonly say it themselves."""
-_IN_SAMPLE = {"id": "sample_id", "uid": "sample_id", "description": "comment"}
+_IN_SAMPLE = {
+    "id": "sample_id",
+    "uid": "sample_id",
+    "description": "comment",
+    "notes": "comment",
+    "section_thickness_um": "thickness_um",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,14 @@ class SampleBook(Book):
         """Return the forms that name a scan, in order of time."""
         return list(self._about.get(raw_uid, ()))
 
+    def standing_of_file(self, file: str) -> Mapping[str, str]:
+        """Return what a sample file said when it was last looked at, of scans to come; empty if it never did."""
+        return self._of_files.get(("", file), {})
+
+    def about_of_file(self, raw_uid: str, file: str) -> Mapping[str, str]:
+        """Return what a sample file said of a scan when it was last looked at; empty if it never did."""
+        return self._of_files.get((raw_uid, file), {})
+
     def takers(self, request: str) -> list[str]:
         """Return the scans that took over a form, in order."""
         return list(self._takers.get(request, ()))
@@ -95,6 +106,7 @@ class SampleBook(Book):
         self._standing: list[SampleForm] = []
         self._about: dict[str, list[SampleForm]] = {}
         self._takers: dict[str, list[str]] = {}
+        self._of_files: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def _take(self, entry: Entry) -> None:
         match entry["kind"]:
@@ -108,6 +120,9 @@ class SampleBook(Book):
                 )
                 forms = self._about.setdefault(form.raw_uid, []) if form.raw_uid else self._standing
                 forms.append(form)
+                if entry.get("file"):
+                    said = entry.get("file_fields", {})
+                    self._of_files[form.raw_uid, str(entry["file"])] = {str(key): str(said[key]) for key in said}
             case "taken":
                 self._takers.setdefault(str(entry["form"]), []).append(str(entry["raw_uid"]))
 
@@ -164,7 +179,8 @@ class Sample:
     fields
         Field to text; only those that say something.
     origin
-        Field to where it comes from: ``scan``, ``standing form`` or ``form``.
+        Field to where it comes from: ``proposal`` (of the data directory), ``scan``, ``folder`` (its name),
+        ``standing form``, ``sample file`` (beside the frames) or ``form``.
     form
         The form filled in before the scan, as `take_form` gives it; empty if there was none.
     """
@@ -187,8 +203,6 @@ def sample_of(book: SampleBook, raw_uid: str, header: ResultHeader | None) -> Sa
         Header of its result; None if there is none yet.
     """
     metadata = header.metadata if header is not None else {}
-    fields = _from_metadata(metadata)
-    origin = dict.fromkeys(fields, "scan")
     taken = metadata.get(FORM_KEY)
     form: dict[str, Any] = dict(taken) if isinstance(taken, Mapping) else {}
     if header is not None:
@@ -196,9 +210,47 @@ def sample_of(book: SampleBook, raw_uid: str, header: ResultHeader | None) -> Sa
         late = book.standing_at(header.started_s)
         if late is not None and late.time_s > float(form.get("time_s", float("-inf"))):
             form = {"request": late.request, "who": late.who, "time_s": late.time_s, "fields": dict(late.fields)}
-    forms = [("standing form", form.get("fields", {}))]
-    forms += [("form", later.fields) for later in book.about(raw_uid)]
-    for name_of_origin, texts in forms:
+    layers = _at_start(metadata, form) + [("form", later.fields) for later in book.about(raw_uid)]
+    return _merged(layers, form)
+
+
+def sample_at_start(metadata: Mapping[str, Any]) -> Sample:
+    """Return what is known of a sample when its scan starts: all that a result file can hold of it.
+
+    Parameters
+    ----------
+    metadata
+        Of the result: what the scan says of itself, and under its own keys what was found beside it.
+    """
+    taken = metadata.get(FORM_KEY)
+    form: dict[str, Any] = dict(taken) if isinstance(taken, Mapping) else {}
+    return _merged(_at_start(metadata, form), form)
+
+
+_Layer = tuple[str, Mapping[str, Any]]
+
+
+def _at_start(metadata: Mapping[str, Any], form: Mapping[str, Any]) -> list[_Layer]:
+    """Return what is said of a sample at the start of its scan; the later entry of the list is the nearer to it."""
+    proposal = _fields_under(metadata, PROPOSAL_KEY, "id")
+    return [
+        ("proposal", {"proposal": proposal} if isinstance(proposal, str) else {}),
+        ("scan", _from_metadata(metadata)),
+        ("folder", _fields_under(metadata, FOLDER_KEY)),
+        ("standing form", form.get("fields", {})),
+        ("sample file", _fields_under(metadata, SIDECAR_KEY)),
+    ]
+
+
+def _fields_under(metadata: Mapping[str, Any], key: str, name: str = "fields") -> Any:
+    found = metadata.get(key)
+    return found.get(name, {}) if isinstance(found, Mapping) else {}
+
+
+def _merged(layers: Sequence[_Layer], form: Mapping[str, Any]) -> Sample:
+    fields: dict[str, str] = {}
+    origin: dict[str, str] = {}
+    for name_of_origin, texts in layers:
         for name, text in texts.items() if isinstance(texts, Mapping) else ():
             fields[name], origin[name] = str(text).strip(), name_of_origin
     said = {name: text for name, text in fields.items() if text}

@@ -23,10 +23,10 @@ from phasecast.core.scan import ScanStart
 from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.emitter import DerivedRun
 from phasecast.profiles import Profile
-from phasecast.records.samples import FORM_KEY
 from phasecast.results import open_result, repair
 from phasecast.results.repair import is_crashed
 from phasecast.services.monitors import beam_columns, normalisation_of, point_columns
+from phasecast.services.sample_sources import SampleSources
 from phasecast.sinks.nexus import NexusSink
 from phasecast.xrd.patterns import bin_centres_deg
 from phasecast.xrd.stages import XrdStage
@@ -133,8 +133,8 @@ class DerivedRuns:
         Called with the path of each result that was closed.
     settings
         Other settings worth recording, JSON-able.
-    sample_form
-        Returns the sample form that stands when the scan of that raw uid starts, JSON-able; must not raise.
+    samples
+        What else is known of a sample, and whose scans are taken; None: nothing, and everybody's.
     """
 
     folder: Path
@@ -142,7 +142,7 @@ class DerivedRuns:
     stage: XrdStage
     on_finished: Callable[[Path], None]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    sample_form: Callable[[str], Mapping[str, Any]] = lambda uid: {}
+    samples: SampleSources | None = None
     _unfinished: dict[str, UnfinishedResult] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
     _open: dict[str, NexusSink] = field(default_factory=dict)
@@ -167,7 +167,13 @@ class DerivedRuns:
         return {uid: result.header for uid, result in self._unfinished.items()}
 
     def open(self, start: ScanStart, position: CapturePosition) -> DerivedRun | None:
-        """Open the run of a scan; None if its result is finished already."""
+        """Open the run of a scan; None if its result is finished already.
+
+        Raises
+        ------
+        ScanRefusedError
+            If the data directory is kept for another proposal.
+        """
         if start.uid in self._finished:
             return None
         left = self._unfinished.pop(start.uid, None)
@@ -175,6 +181,8 @@ class DerivedRuns:
             sink = NexusSink.resume(left.path)
             header = left.header
         else:
+            if self.samples is not None:
+                self.samples.require_ours(start)
             header = self._header(start, position)
             sink = NexusSink(self.folder / _file_name(start))
         self._open[start.uid] = sink
@@ -224,7 +232,7 @@ class DerivedRuns:
         positions = self.profile.positions
         integrator, classifier = self.stage.integrator, self.stage.classifier
         geometry, arm = integrator.geometry, integrator.arm
-        form = self.sample_form(start.uid)
+        beside = self.samples.metadata_of(start, time_s=time.time()) if self.samples is not None else {}
         return ResultHeader(
             result_uid=str(uuid.uuid4()),
             raw_uid=start.uid,
@@ -257,7 +265,7 @@ class DerivedRuns:
                 **self.settings,
             },
             versions=software_versions(),
-            metadata=dict(start.metadata) | ({FORM_KEY: dict(form)} if form else {}),
+            metadata=dict(start.metadata) | beside,
         )
 
 

@@ -10,14 +10,13 @@ from threading import Event
 from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.errors import PhasecastError, SourceError
+from phasecast.core.errors import SourceError
 from phasecast.core.record import Receiver
 from phasecast.core.scan import ScanUid
 from phasecast.pipeline.desk import DeskRules, ScanDesk
 from phasecast.pipeline.runner import Runner
 from phasecast.profiles import load_profile
 from phasecast.records.mailbox import Mailbox
-from phasecast.records.samples import take_form
 from phasecast.records.status import StatusFile
 from phasecast.services.data_directory_guard import require_local_disk
 from phasecast.services.declared import declare, directed_decoder
@@ -26,6 +25,7 @@ from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.live_status import SERVICE, LiveStatus
 from phasecast.services.placing import fold_rules, source_options
+from phasecast.services.sample_sources import SampleSources
 from phasecast.services.scan_requests import CLOSE_SCAN_BYTES, ScanRequests
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
@@ -54,6 +54,7 @@ class LiveOptions:
     poni: Path | None = None
     expected_points: int | None = None
     close_after_idle_s: float = 900.0
+    copy_frames: bool = False
     once: bool = False
 
 
@@ -111,7 +112,11 @@ def run_live_xrd(options: LiveOptions) -> int:
     stage.warm_up()
     # a file that is never completed must be named before the silence closes its scan
     wires = source_options(profile)
-    wires = replace(wires, timeout_s=min(wires.timeout_s, options.close_after_idle_s / 2))
+    wires = replace(
+        wires,
+        timeout_s=min(wires.timeout_s, options.close_after_idle_s / 2),
+        copy_frames=wires.copy_frames or options.copy_frames,
+    )
     if declared is not None:
         wires = declared.wires(wires)
     sources = [open_source(uri, wires) for uri in uris]
@@ -125,7 +130,7 @@ def run_live_xrd(options: LiveOptions) -> int:
             stage=stage,
             on_finished=end_of_scan.submit,
             settings={"sources": list(uris)},
-            sample_form=lambda uid: _standing_form(directory, uid),
+            samples=SampleSources(directory, profile, uris),
         )
         replay_from, committed = runs.recover()
         director = declared.director(runs.unfinished_headers) if declared is not None else None
@@ -173,12 +178,3 @@ def run_live_xrd(options: LiveOptions) -> int:
 
 def _close_scan(runner: Runner, desk: ScanDesk, uid: ScanUid, who: str) -> bool:
     return desk.close_one(uid, time.time(), runner.position, who=who)
-
-
-def _standing_form(directory: DataDirectory, uid: str) -> dict[str, Any]:
-    """Return the sample form for a scan that starts; what is wrong with the notebook must not stop a scan."""
-    try:
-        return take_form(directory, uid, time_s=time.time())
-    except PhasecastError as error:
-        logger.error("no sample form for scan %s: %s", uid, error)
-        return {}

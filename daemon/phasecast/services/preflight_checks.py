@@ -189,11 +189,12 @@ def check_i0(
     listened_s
         How long that was.
     """
-    name, monitor = "I0", profile.monitors.i0_field
-    if monitor is None:
+    name, i0 = "I0", profile.monitors.with_role("i0")
+    if i0 is None:
         return unchecked(
             name, "the profile names none: intensities are not normalised", "name monitors.i0_field in the profile"
         )
+    monitor = i0.field
     if not points and joined_late:
         return red(name, "a scan was running already, its points cannot be read", "look again when it has ended")
     if not points:
@@ -202,10 +203,11 @@ def check_i0(
     values = [point.scalars[monitor] for point in points if monitor in point.scalars]
     if not values:
         known = ", ".join(sorted(points[-1].scalars)[:8]) or "nothing"
-        return red(name, f"points carry no {monitor!r}; they carry {known}", "correct monitors.i0_field in the profile")
+        return red(name, f"points carry no {monitor!r}; they carry {known}", "correct the field of I0 in the profile")
     newest = values[-1]
-    if not math.isfinite(newest) or newest <= 0:
-        return red(name, f"{monitor} reads {newest:g}", "open the shutter, look for the beam, check the monitor's gain")
+    if not math.isfinite(newest) or newest - i0.offset <= profile.monitors.least_i0:
+        remedy = "open the shutter, look for the beam, check the monitor's gain"
+        return red(name, f"{monitor} reads {newest:g}: no beam", remedy)
     return green(name, f"{monitor} reads {newest:.6g}")
 
 

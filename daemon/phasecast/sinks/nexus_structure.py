@@ -26,6 +26,7 @@ from phasecast.sinks.nexus_parts import (
     put_text,
     to_json,
 )
+from phasecast.sinks.nexus_sample import create_sample
 
 HC_KEV_ANGSTROM = 12.398419843320026
 """Planck's constant times the speed of light (exact in the SI of 2019)."""
@@ -60,7 +61,7 @@ def create_structure(file: h5py.File, header: ResultHeader, *, rows: int, create
     entry = put_group(file, layout.ENTRY, "NXentry", default="data")
     _entry_fields(entry, header)
     _instrument(entry, header)
-    _sample_and_user(entry, header)
+    create_sample(entry, header)
     _reduction(entry, header, created_s)
     _data(entry, header, rows)
     _ledger(entry, header, rows)
@@ -90,10 +91,6 @@ def _entry_fields(entry: h5py.Group, header: ResultHeader) -> None:
     put_text(entry, "program_name", "phasecast").attrs["version"] = phasecast.__version__
     put_text(entry, "entry_identifier", header.result_uid)
     put_text(entry, "collection_identifier", header.raw_uid).attrs["description"] = "uid of the raw run"
-    for key in ("experiment_identifier", "proposal", "proposal_id"):
-        if header.metadata.get(key):
-            put_text(entry, "experiment_identifier", str(header.metadata[key]))
-            break
     corrections = {**header.profile.get("corrections", {}), **header.processing}
     polarisation = corrections.get("polarization_applied", corrections.get("polarisation_factor") is not None)
     entry["solid_angle_applied"] = np.bool_(
@@ -115,18 +112,6 @@ def _instrument(entry: h5py.Group, header: ResultHeader) -> None:
     put_text(source, "name", str(header.metadata.get("facility") or header.profile_name or "unknown"))
     put_text(source, "type", "Synchrotron X-ray Source")
     put_text(source, "probe", "x-ray")
-
-
-def _sample_and_user(entry: h5py.Group, header: ResultHeader) -> None:
-    sample = put_group(entry, "sample", "NXsample")
-    given = header.metadata.get("sample")
-    name = given.get("name") if isinstance(given, Mapping) else given
-    put_text(sample, "name", str(name or header.metadata.get("sample_name") or "unknown"))
-    if given:
-        put_text(sample, "description", given if isinstance(given, str) else to_json(given))
-    user = put_group(entry, "user", "NXuser")
-    who = header.metadata.get("user") or header.metadata.get("operator") or header.metadata.get("user_name")
-    put_text(user, "name", str(who.get("name", who) if isinstance(who, Mapping) else who or "unknown"))
 
 
 def _reduction(entry: h5py.Group, header: ResultHeader, created_s: float) -> None:

@@ -14,7 +14,14 @@ _MOST_ENTRIES = 80
 _LONGEST = 240
 _MACHINERY = ("versions", "plan_", "hints", "num_", "detectors", "motors")
 """Beginnings of keys that a scan program writes for itself; they come last."""
-ORIGINS = {"scan": "from_scan", "standing form": "from_standing", "form": "from_form"}
+ORIGINS = {
+    "scan": "from_scan",
+    "standing form": "from_standing",
+    "form": "from_form",
+    "folder": "from_folder",
+    "sample file": "from_file",
+    "proposal": "from_proposal",
+}
 """Where a field comes from, to its entry in the catalogue."""
 
 
