@@ -15,6 +15,8 @@ from phasecast.profiles import PositionLog, time_zone
 
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " "}
 _DATE = re.compile(r"(\d{4})[年/.-](\d{1,2})[月/.-](\d{1,2})日?[T ]*(\d{1,2})[:時](\d{1,2})[:分](\d{1,2})(\.\d+)?秒?$")
+_NO_LETTER = re.compile("[\uf8f0-\uf8f3]")
+"""What Python's CP932 makes of the bytes that stand for nothing in it."""
 _HEADER_ROWS = 100
 """A header that does not come within so many rows does not come."""
 
@@ -78,7 +80,7 @@ class RowReader:
         self._known: list[str] = []
         self._before = 0
         self.begun = False
-        """Whether a row with a position has come; rows before it are titles."""
+        """Whether the header or a row with a position has come; what stands before it is a title."""
 
     def read(self, line: bytes) -> LogRow | None:
         """Return what a row says; None for empty rows, comments, titles and the header.
@@ -98,7 +100,8 @@ class RowReader:
         try:
             row = self._read_cells(cells)
         except BadRowError:
-            if not self.begun and self._before < _HEADER_ROWS:
+            numbers = sum(_number(cell) is not None for cell in cells)
+            if not self.begun and self._before < _HEADER_ROWS and numbers < 2:
                 self._before += 1
                 return None
             raise
@@ -109,9 +112,11 @@ class RowReader:
         encodings = ("utf-8", "cp932") if self._rules.encoding == "auto" else (self._rules.encoding,)
         for encoding in encodings:
             try:
-                return line.decode(encoding)
+                text = line.decode(encoding)
             except UnicodeDecodeError:
                 continue
+            if not _NO_LETTER.search(text):
+                return text
         raise BadRowError(f"neither {' nor '.join(encodings)}: {line[:40]!r}", is_point=self.begun)
 
     def _split(self, text: str) -> list[str]:
@@ -119,7 +124,9 @@ class RowReader:
         if delimiter == " ":
             return text.split()
         try:
-            return [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter))]
+            return [
+                cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True))
+            ]
         except (csv.Error, StopIteration) as error:
             raise BadRowError(f"cannot be split ({error})", is_point=self.begun) from error
 
@@ -128,6 +135,7 @@ class RowReader:
         wanted = {name: _plain(name) for name in self._rules.by_name}
         if all(plain in names for plain in wanted.values()):
             self._places = {name: names.index(plain) for name, plain in wanted.items()}
+            self.begun = True
             return
         self._before += 1
         found = [name for name, plain in wanted.items() if plain in names]
