@@ -26,10 +26,14 @@ def sure(rows=POINTS):
     return confidence
 
 
-def follow(tmp_path, *, confidence=None, drift_deg=0.0, shape=SHAPE, **ledger):
+def follow(tmp_path, *, confidence=None, drift_deg=0.0, shape=SHAPE, header=(), **ledger):
     x_um, y_um = raster(SHAPE)
     run = DriftingScan(
-        make_header(shape=shape, expected=POINTS, bins=600), x_um, y_um, confidence=confidence, drift_deg=drift_deg
+        make_header(shape=shape, expected=POINTS, bins=600, **dict(header)),
+        x_um,
+        y_um,
+        confidence=confidence,
+        drift_deg=drift_deg,
     )
     sink = NexusSink(tmp_path / "scan.nxs")
     for document in run.opening():
@@ -73,6 +77,14 @@ def test_points_that_were_rejected_for_want_of_beam_raise_the_alarm_of_the_beam(
     scan = {"state": "measuring", "uid": "scan-1", "started_s": -100.0}
     inputs = alarm_inputs({"state": "running", "time_s": 0.0, "scans": [scan]}, now_s=0.0, signs=signs)
     assert "i0_down" in [alarm.kind for alarm in evaluate(inputs)]
+
+
+def test_what_the_monitor_reads_in_the_dark_is_no_beam(tmp_path):
+    i0 = np.full(POINTS, 3e4)
+    i0[-10:] = 2.1e4
+    profile = {"monitors": {"named": [{"name": "i0", "field": "ic", "role": "i0", "offset": 2e4}]}}
+    signs = signs_of(tmp_path, confidence=sure(), i0=i0, header={"profile": profile})
+    assert signs.i0_ratio == pytest.approx(0.1)
 
 
 def test_a_monitor_that_says_nothing_says_nothing(tmp_path):

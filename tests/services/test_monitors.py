@@ -103,6 +103,17 @@ def test_a_daemon_that_was_stopped_in_between_ends_with_the_same_file(tmp_path, 
             assert np.array_equal(one[name][...], other[name][...], equal_nan=True), name
 
 
+def test_a_withdrawal_that_was_never_committed_costs_no_confidence(tmp_path):
+    scan = BeamScan(profile_with(**I0), flux(()))
+    path, _ = file_of(scan, tmp_path, messages=scan.messages()[:20], stop=False)
+    with h5py.File(path, "r+") as file:
+        file[layout.CONFIDENCES][4] = np.nan
+    (left,), _ = find_results(tmp_path)
+    scan.run(path, scan.messages(), left=left)
+    with h5py.File(path) as file:
+        assert np.array_equal(file[layout.CONFIDENCES][...], [confidences_of(index) for index in range(POINTS)])
+
+
 def test_without_i0_nothing_is_rejected_and_the_file_says_that_nothing_is_normalised(tmp_path):
     path, _ = file_of(BeamScan(profile_with(), flux()), tmp_path)
     with open_result(path) as result:

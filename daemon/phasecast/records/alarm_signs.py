@@ -12,6 +12,7 @@ from phasecast.core.ledger import PointFlag, PointState
 from phasecast.records.alarms import AlarmInputs
 from phasecast.results import layout
 from phasecast.results.follow import ResultFollower
+from phasecast.results.normalisation import i0_offset
 from phasecast.results.quality import KnownLine, known_line, line_positions, rows_of, shows_line
 
 RECENT_POINTS = 50
@@ -72,7 +73,7 @@ class SignReader:
         # points without beam are rejected: they are what this sign is about
         measured = np.flatnonzero((state == PointState.DONE) | (state == PointState.REJECTED))
         known = i0[measured] if i0 is not None else np.zeros(0)
-        known = known[np.isfinite(known)]
+        known = known[np.isfinite(known)] - i0_offset(self._follower.result.header)
         if known.size < 2 * _I0_POINTS:
             return math.nan
         # a beam that stays away must not become the usual one: points that are down themselves do not count

@@ -1,5 +1,6 @@
 """Whether the heights of a result's patterns can be compared, that is whether the incident flux was known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,14 @@ class Normalisation:
     def is_missing(self) -> bool:
         """Whether no point of the result can be normalised."""
         return not self.has_monitor or (self.points > 0 and self.without == self.points)
+
+
+def i0_offset(header: ResultHeader) -> float:
+    """Return what the incident monitor reads without beam, in its unit, as the profile of the result declares it."""
+    monitors = header.profile.get("monitors")
+    named = monitors.get("named") if isinstance(monitors, Mapping) else None
+    found = (one for one in named or () if isinstance(one, Mapping) and one.get("name") == I0_SCALAR)
+    return float(next(found, {}).get("offset") or 0.0)
 
 
 def normalisation(header: ResultHeader, state: NDArray[np.uint8], flags: NDArray[np.uint32]) -> Normalisation:

@@ -9,6 +9,7 @@ from phasecast.core.errors import ProfileError, SourceError
 from phasecast.core.record import Channel, Decoder
 from phasecast.core.result import ResultHeader
 from phasecast.profiles import PositionAxis, Positions, Profile, ScanDeclaration, load_scan
+from phasecast.services.monitors import scalar_fields
 from phasecast.sources.declared_scan import (
     DECLARED_KEY,
     FIRST_ROW_KEY,
@@ -118,13 +119,12 @@ def stage_fields(profile: Profile) -> StageFields:
     """Return how a profile calls the axes of the stage."""
     positions = profile.positions or _STAGE
     horizontal, vertical = positions.horizontal, positions.vertical
-    monitors = {"i0": profile.monitors.i0_field, "transmission": profile.monitors.transmission_field}
     return StageFields(
         x=horizontal.field,
         y=vertical.field,
         x_um=horizontal.factor_to_um,
         y_um=vertical.factor_to_um,
-        scalars={name: field for name, field in monitors.items() if field},
+        scalars=scalar_fields(profile),
     )
 
 

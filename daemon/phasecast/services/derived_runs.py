@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.errors import ResultFileError
-from phasecast.core.ledger import PointState
+from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ResultHeader
@@ -96,10 +96,15 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                 states = result.ledger["state"].to_numpy().copy()
                 settled = np.isin(states, (PointState.DONE, PointState.REJECTED))
                 states[~settled] = PointState.PENDING
-                # rejected frames are looked at again: a file may have been completed since
-                frames = result.frames.isel(point=states == PointState.DONE)
                 kept = result.confidence_column
                 scores = {} if kept is None else {kept: result.column(kept).to_numpy()}
+                if kept is not None:
+                    # withdrawn for want of beam, but the ledger that would say so was never committed
+                    unscored = np.isnan(scores[kept]).all(axis=1)
+                    meant = result.ledger["flags"].to_numpy() & np.uint32(PointFlag.NOT_CLASSIFIED) > 0
+                    states[(states == PointState.DONE) & unscored & ~meant] = PointState.PENDING
+                # rejected frames are looked at again: a file may have been completed since
+                frames = result.frames.isel(point=states == PointState.DONE)
                 committed = frozenset(
                     zip(frames["path"].to_numpy().tolist(), frames["offset"].to_numpy().tolist(), strict=True)
                 )
