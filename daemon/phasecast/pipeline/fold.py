@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from phasecast.core.frame import FrameId
+from phasecast.core.frame import FrameId, FrameReference
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.protocols import Reduced, Rejection
 from phasecast.core.scan import Defect, PointMeasured, PositionDoubt, ScanStart, ScanStop, SeriesStart
@@ -38,6 +39,9 @@ class FoldRules:
         What these scalars say of the beam.
     frames_place_themselves
         Whether there are no events at all and every frame is a point of its own.
+    with_event
+        What becomes of a frame once its event is known: takes the frame's reference, its outcome, and the numbers of
+        the event and of the scan's start. None: the event changes nothing.
     """
 
     join: JoinRule
@@ -45,6 +49,7 @@ class FoldRules:
     scalar_fields: Mapping[str, str] = field(default_factory=dict)
     beam: BeamRules = field(default_factory=BeamRules)
     frames_place_themselves: bool = False
+    with_event: Callable[[FrameReference, Outcome, Mapping[str, float]], Outcome] | None = None
 
     @property
     def scalars(self) -> tuple[str, ...]:
@@ -144,6 +149,7 @@ class ScanFold:
         self._scored: dict[int, Scored] = {}
         self._rejudged: dict[int, None] = {}
         self._notes: dict[int, str] = {}
+        self._came_as_defect: set[FrameId] = set()
         self._defects: list[Defect] = []
         self._doubted: Doubt | None = None
         self._newest_s = start.time_s
@@ -230,6 +236,7 @@ class ScanFold:
                 hardware_s=defect.hardware_s,
                 reference=defect.reference,
             )
+            self._came_as_defect.add(ticket.frame_id)
             self.add_frame(ticket, Rejection(reason=defect.reason, detail=defect.detail))
 
     def add_doubt(self, doubt: PositionDoubt) -> None:
@@ -316,7 +323,11 @@ class ScanFold:
         point = self._waiting.pop(index)
         self.points.set_frame(index, ticket.reference)
         flags = PointFlag.JOINED_BY_ORDER if match.how == "order" else PointFlag.NONE
+        if self.rules.with_event is not None:
+            numbers = {**_numbers(self.start.metadata), **point.position, **point.scalars}
+            outcome = self.rules.with_event(ticket.reference, outcome, numbers)
         if isinstance(outcome, Rejection):
+            self._name_rejected(ticket, outcome)
             self.ledger.set_state(index, PointState.REJECTED, outcome.reason)
             self._rejected[ticket.frame_id] = index
         else:
@@ -333,6 +344,23 @@ class ScanFold:
                     by_order=match.how == "order",
                 )
             )
+
+    def _name_rejected(self, ticket: FrameTicket, outcome: Rejection) -> None:
+        """Keep the line that says why, unless it is known from the defect that the frame came as."""
+        if ticket.frame_id in self._came_as_defect:
+            self._came_as_defect.discard(ticket.frame_id)
+            return
+        self._defects.append(
+            Defect(
+                reason=outcome.reason,
+                detail=outcome.detail,
+                channel="reduction",
+                received_s=ticket.received_s,
+                frame_id=ticket.frame_id,
+                number=ticket.number,
+                reference=ticket.reference,
+            )
+        )
 
     def _add_own_point(
         self, ticket: FrameTicket, position_um: Mapping[str, float], scalars: Mapping[str, float]
@@ -443,3 +471,11 @@ class ScanFold:
     def _flag_if_doubted(self, index: int) -> None:
         if self._doubted is not None and index >= self._doubted.from_index:
             self.ledger.add_flags([index], PointFlag.POSITION_DOUBTFUL)
+
+
+def _numbers(metadata: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in metadata.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }

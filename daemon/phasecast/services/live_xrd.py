@@ -22,6 +22,7 @@ from phasecast.services.data_directory_guard import require_local_disk
 from phasecast.services.declared import declare, directed_decoder
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.end_of_scan import EndOfScan
+from phasecast.services.event_angles import EventAngles
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.live_status import SERVICE, LiveStatus
 from phasecast.services.placing import fold_rules, source_options
@@ -29,6 +30,7 @@ from phasecast.services.sample_sources import SampleSources
 from phasecast.services.scan_requests import CLOSE_SCAN_BYTES, ScanRequests
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
+from phasecast.sources.frame_store import CaptureFrameStore
 from phasecast.sources.uri import open_source
 from phasecast.xrd.device import use_one_thread
 
@@ -138,7 +140,10 @@ def run_live_xrd(options: LiveOptions) -> int:
         capture = stack.enter_context(CaptureWriter(directory.captures))
         reader = stack.enter_context(CaptureReader(directory.captures, replay_from or capture.end))
         desk = ScanDesk(
-            fold_rules=fold_rules(profile),
+            fold_rules=replace(
+                fold_rules(profile),
+                with_event=EventAngles(stage=stage, read=CaptureFrameStore(directory.captures, options=wires).read),
+            ),
             desk_rules=DeskRules(
                 idle_s=options.close_after_idle_s,
                 expected_points=options.expected_points,

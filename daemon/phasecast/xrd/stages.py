@@ -53,7 +53,7 @@ class XrdStage:
             ColumnSpec(name="spot_excess", dtype="<f4", description="spottiness beyond what counting noise gives"),
         ]
         arm = integrator.arm
-        self._angle_names = tuple(_column_name(axis.field) for axis in arm.axes) if arm is not None else ()
+        self._angle_names = tuple(angle_column(axis.field) for axis in arm.axes) if arm is not None else ()
         self._columns += [
             ColumnSpec(name=name, dtype="<f8", unit="deg", description="angle of the detector's arm, as integrated")
             for name in self._angle_names
@@ -165,5 +165,6 @@ class XrdStage:
         return reduced
 
 
-def _column_name(field: str) -> str:
+def angle_column(field: str) -> str:
+    """Return the name of the column that holds an angle of the arm, after the field that states it."""
     return "arm_" + re.sub(r"\W+", "_", field)
