@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.results.composed_map import ComposedMap, MapPart
 from phasecast.results.grid import Floats
-from phasecast.results.layout import TOTAL_COLUMN
+from phasecast.results.layout import INTENSITY_COLUMN
+from phasecast.results.quality import rows_of
 from phasecast.results.reader import Result
-from phasecast.results.registration import Offset, Seen, estimate_offset
+from phasecast.results.registration import Offset, Seen, estimate_offset, neighbourhood
 
 I0 = "i0"
 _LONG_S = 60.0
@@ -19,6 +20,11 @@ _LONG_PERIODS = 20
 _FEW = 50
 """Points on each side from which the monitor's change is taken."""
 _LEAST_FOR_CHANGE = 5
+_COMPONENTS = 6
+_MOST_OF_THEM = 0.95
+"""Bins that fewer points know are left out."""
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +78,15 @@ def interruptions_of(result: Result) -> tuple[Interruption, ...]:
     if len(stretches) < 2:
         return ()
     places = np.column_stack([ledger["x_um"].values, ledger["y_um"].values])
-    values = _values_of(result, ledger[I0].values if I0 in ledger else None)
     # also what is superseded was seen: the overlap of two scans tells their offset
-    usable = _was_done(result) & np.isfinite(places).all(axis=1) & np.isfinite(values).all(axis=1)
+    usable = _was_done(result) & np.isfinite(places).all(axis=1)
     i0 = ledger[I0].values if I0 in ledger else None
     found = []
     for k in range(1, len(stretches)):
         last, following = stretches[k - 1], stretches[k]
         earlier = np.concatenate([stretch.rows for stretch in stretches[:k]])
         earlier, later = earlier[usable[earlier]], following.rows[usable[following.rows]]
-        offset = estimate_offset(
-            Seen(places_um=places[earlier], values=values[earlier]),
-            Seen(places_um=places[later], values=values[later]),
-            following.part.step_um,
-        )
+        offset = _offset(result, places, earlier, later, following.part.step_um)
         change, sigma = _change(i0, last.rows[usable[last.rows]], later)
         end, begin = int(last.rows[-1]), int(following.rows[0])
         found.append(
@@ -135,23 +136,39 @@ def _was_done(result: Result) -> NDArray[np.bool_]:
     return np.concatenate(pieces)
 
 
-def _values_of(result: Result, i0: Floats | None) -> Floats:
-    """What each point shows that does not change with the flux: confidences, else normalised counts, (n, k)."""
+def _shapes_of(result: Result, rows: NDArray[np.int64]) -> Floats:
+    """Square roots of the patterns of points, each divided by its sum, (n, bins): their noise is alike everywhere."""
     pieces = []
     for part in parts_of(result):
-        if part.result.header.classes:
-            pieces.append(part.result.confidences.values.astype(np.float64))
-            continue
-        names = {column.name for column in part.result.header.columns}
-        counts = (
-            part.result.column(TOTAL_COLUMN).values if TOTAL_COLUMN in names else np.full(part.result.points, np.nan)
-        )
-        counts = counts.astype(np.float64)
-        if i0 is not None:
-            flux = i0[part.rows]
-            counts = np.divide(counts, flux, out=np.full(counts.shape, np.nan), where=flux > 0)
-        pieces.append(counts[:, None] / np.nanmean(counts) if np.isfinite(counts).any() else counts[:, None])
-    return np.concatenate(pieces)
+        own = rows[(rows >= part.rows.start) & (rows < part.rows.stop)]
+        pieces.append(rows_of(part.result, INTENSITY_COLUMN, own - part.first))
+    patterns = np.maximum(np.concatenate(pieces), 0.0)
+    patterns = patterns[:, np.isfinite(patterns).mean(axis=0) > _MOST_OF_THEM]
+    total = patterns.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.sqrt(patterns / total))
+
+
+def _offset(result: Result, places: Floats, earlier: Rows, later: Rows, step_um: tuple[float, float]) -> Offset:
+    """Compare the first principal components of the patterns' shapes: flux cancels, grains and phases remain."""
+    near = neighbourhood(places[earlier], places[later], step_um)
+    rows = earlier[near[0]], later[near[1]]
+    if min(rows[0].size, rows[1].size) < _COMPONENTS:
+        return Offset()
+    shapes = np.split(_shapes_of(result, np.concatenate(rows)), [rows[0].size])
+    known = [np.isfinite(shape).all(axis=1) for shape in shapes]
+    if not shapes[0].shape[1] or min(side.sum() for side in known) < _COMPONENTS:
+        return Offset()
+    both = np.concatenate([shape[ok] for shape, ok in zip(shapes, known, strict=True)])
+    both -= both.mean(axis=0)
+    _, _, components = np.linalg.svd(both, full_matrices=False)
+    values = both @ components[:_COMPONENTS].T
+    count = int(known[0].sum())
+    return estimate_offset(
+        Seen(places_um=places[rows[0][known[0]]], values=values[:count]),
+        Seen(places_um=places[rows[1][known[1]]], values=values[count:]),
+        step_um,
+    )
 
 
 def _change(

@@ -24,7 +24,7 @@ _FINE = 4
 """Shifts tried per step."""
 _LEAST_POINTS = 20
 _LEAST_OF_OVERLAP = 0.4
-_MOST_POINTS = 1500
+_MOST_POINTS = 800
 _BLOCK = 6
 """Neighbours that are resampled together: they see the same grain or layer."""
 _RESAMPLES = 200
@@ -49,7 +49,7 @@ class Seen:
     places_um
         x and y of its points in order of measurement, (n, 2).
     values
-        What was seen there, (n, k), such as confidences: unchanged where only the flux changes.
+        What was seen there, (n, k), such as the shape of patterns: unchanged where only the flux changes.
     """
 
     places_um: Floats
@@ -83,20 +83,26 @@ class Offset:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Difference:
-    """Squared difference of each point at each shift, and what it is measured against, both (points, shifts)."""
+    """Sums over blocks of neighbouring points at each shift, all (blocks, shifts).
+
+    Parameters
+    ----------
+    part, whole
+        Squared difference, and what it is measured against.
+    count
+        Points that have a counterpart.
+    """
 
     part: Floats
     whole: Floats
+    count: Floats
 
     def at_best(
         self, shifts: Floats, axes: tuple[int, ...], weights: Floats | None = None, *, least: float = 0.0
     ) -> tuple[Floats, float]:
         """Return the shift of least difference, (2,), refined along `axes` by a parabola; and that difference."""
         weight = np.ones(len(self.part)) if weights is None else weights
-        seen = np.isfinite(self.part)
-        total = np.where(seen, self.part, 0.0).T @ weight
-        against = np.where(seen, self.whole, 0.0).T @ weight
-        count = seen.T @ weight
+        total, against, count = weight @ self.part, weight @ self.whole, weight @ self.count
         enough = (count >= max(_LEAST_POINTS, least * float(count.max()))) & (against > 0)
         if not enough.any():
             return np.full(2, np.nan), np.inf
@@ -114,7 +120,7 @@ def estimate_offset(before: Seen, after: Seen, step_um: tuple[float, float]) -> 
     Parameters
     ----------
     before
-        The part whose coordinates are believed.
+        The part whose coordinates are believed; only what lies in the `neighbourhood` matters.
     after
         The part that may lie beside its place.
     step_um
@@ -126,26 +132,27 @@ def estimate_offset(before: Seen, after: Seen, step_um: tuple[float, float]) -> 
         What to add to the coordinates of `after`; without numbers where the parts have too little in common.
     """
     step = np.asarray(step_um, dtype=np.float64)
-    near_before, near_after = _neighbourhood(before, after, _REACH_STEPS * float(step.max()))
-    surface = _surface(near_before)
-    if surface is None or len(near_after.places_um) < _LEAST_POINTS:
+    surface = _surface(before)
+    if surface is None or len(after.places_um) < _LEAST_POINTS:
         return Offset()
-    here = _difference(surface, near_before, near_after, np.zeros((1, 2)))
-    overlapping = int(np.count_nonzero(np.isfinite(here.part[:, 0])))
+    here = _difference(surface, before, after, np.zeros((1, 2)))
+    overlapping = int(here.count.sum())
     if overlapping >= 2 * _LEAST_POINTS:
-        found = _from_overlap(surface, near_before, near_after, step, overlapping)
+        found = _from_overlap(surface, before, after, step, overlapping)
         if found.how != "none":
             return found
-    return _from_rows(surface, near_before, near_after, step)
+    return _from_rows(surface, before, after, step)
 
 
 def _from_overlap(surface: LinearNDInterpolator, before: Seen, after: Seen, step: Floats, overlapping: int) -> Offset:
     steps = np.arange(-_REACH_STEPS * _FINE, _REACH_STEPS * _FINE + 1) / _FINE
     shifts = np.stack(np.meshgrid(steps * step[0], steps * step[1], indexing="ij"), axis=-1).reshape(-1, 2)
     difference = _difference(surface, before, after, shifts)
-    kept = np.isfinite(difference.part).sum(axis=0) >= _LEAST_OF_OVERLAP * overlapping
+    kept = difference.count.sum(axis=0) >= _LEAST_OF_OVERLAP * overlapping
     shifts = shifts[kept]
-    difference = _Difference(part=difference.part[:, kept], whole=difference.whole[:, kept])
+    difference = _Difference(
+        part=difference.part[:, kept], whole=difference.whole[:, kept], count=difference.count[:, kept]
+    )
     best, match = difference.at_best(shifts, (0, 1))
     if not np.isfinite(best).all() or match > _WORST_MATCH:
         return Offset()
@@ -165,7 +172,7 @@ def _from_rows(surface: LinearNDInterpolator, before: Seen, after: Seen, step: F
         for towards in (-step[across], step[across]):
             shift = np.zeros((1, 2))
             shift[0, across] = towards
-            inside = int(np.count_nonzero(np.isfinite(_difference(surface, before, after, shift).part)))
+            inside = int(_difference(surface, before, after, shift).count.sum())
             best_guess = max(best_guess, (inside, across, towards))
     points, across, towards = best_guess
     if points < _LEAST_POINTS:
@@ -193,15 +200,15 @@ def _against_rows(
     surface: LinearNDInterpolator, before: Seen, after: Seen, tries: Floats, across: int, towards: float
 ) -> tuple[_Difference, Floats]:
     """Differences from what lies one and two steps across, at each shift along the rows; and the shifts, (n, 2)."""
-    parts, wholes = [], []
+    found = []
     shifts = np.zeros((tries.size, 2))
     shifts[:, 1 - across] = tries
     for steps in (1, 2):
         shifts[:, across] = steps * towards
         one = _difference(surface, before, after, shifts)
-        parts.append(one.part / steps)
-        wholes.append(one.whole / steps)
-    return _Difference(part=np.concatenate(parts), whole=np.concatenate(wholes)), shifts
+        found.append((one.part / steps, one.whole / steps, one.count))
+    part, whole, count = (np.concatenate(values) for values in zip(*found, strict=True))
+    return _Difference(part=part, whole=whole, count=count), shifts
 
 
 def _usual_shifts(
@@ -235,20 +242,22 @@ def _difference(surface: LinearNDInterpolator, before: Seen, after: Seen, shifts
     spread = ((after.values - middle) ** 2).sum(axis=1)
     moved = after.places_um[:, None, :] + shifts[None, :, :]
     seen = surface(moved.reshape(-1, 2)).reshape(*moved.shape[:2], -1)
-    part = ((seen - after.values[:, None, :]) ** 2).sum(axis=2)
-    whole = ((seen - middle) ** 2).sum(axis=2) + spread[:, None]
-    return _Difference(part=part, whole=whole)
+    known = np.isfinite(seen).all(axis=2)
+    part = np.where(known, ((seen - after.values[:, None, :]) ** 2).sum(axis=2), 0.0)
+    whole = np.where(known, ((seen - middle) ** 2).sum(axis=2) + spread[:, None], 0.0)
+    starts = np.arange(0, len(after.places_um), _BLOCK)
+    blocks = [np.add.reduceat(values, starts, axis=0) for values in (part, whole, known.astype(np.float64))]
+    return _Difference(part=blocks[0], whole=blocks[1], count=blocks[2])
 
 
 def _resampled(difference: _Difference, shifts: Floats, axes: tuple[int, ...], *, least: float = 0.0) -> Floats:
     """Spread of the best shift when blocks of neighbours are drawn again and again, (2,)."""
     rng = np.random.default_rng(0)
-    blocks = np.arange(len(difference.part)) // _BLOCK
-    count = int(blocks.max()) + 1
+    count = len(difference.part)
     found = []
     for _ in range(_RESAMPLES):
         drawn = np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
-        place, _ = difference.at_best(shifts, axes, drawn[blocks], least=least)
+        place, _ = difference.at_best(shifts, axes, drawn, least=least)
         found.append(place)
     spread: Floats = np.nanstd(np.array(found), axis=0) if np.isfinite(found).any() else np.full(2, np.inf)
     return spread
@@ -276,15 +285,25 @@ def _surface(seen: Seen) -> LinearNDInterpolator | None:
         return None
 
 
-def _neighbourhood(before: Seen, after: Seen, reach_um: float) -> tuple[Seen, Seen]:
-    """Points of both parts that lie near the other, the nearest ones of many."""
-    if not (len(before.places_um) and len(after.places_um)):
-        return before, after
+def neighbourhood(
+    before_um: Floats, after_um: Floats, step_um: tuple[float, float]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which points of both parts lie near the other, the nearest ones of many: what an offset is told from.
+
+    Parameters
+    ----------
+    before_um, after_um
+        Places, x and y, (n, 2) and (m, 2).
+    step_um
+        Width and height of the cells.
+    """
+    if not (len(before_um) and len(after_um)):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     kept = []
-    for one, other in ((before, after), (after, before)):
-        distance, _ = cKDTree(other.places_um).query(one.places_um)
-        near = np.flatnonzero(distance <= 2 * reach_um)
+    for one, other in ((before_um, after_um), (after_um, before_um)):
+        distance, _ = cKDTree(other).query(one)
+        near = np.flatnonzero(distance <= 2 * _REACH_STEPS * max(step_um))
         if near.size > _MOST_POINTS:
             near = np.sort(near[np.argsort(distance[near], kind="stable")[:_MOST_POINTS]])
-        kept.append(Seen(places_um=one.places_um[near], values=one.values[near]))
+        kept.append(near.astype(np.int64))
     return kept[0], kept[1]
