@@ -323,7 +323,7 @@ class ScanFold:
         point = self._waiting.pop(index)
         self.points.set_frame(index, ticket.reference)
         flags = PointFlag.JOINED_BY_ORDER if match.how == "order" else PointFlag.NONE
-        if self.rules.with_event is not None:
+        if self.rules.with_event is not None and ticket.reference is not None:
             numbers = {**_numbers(self.start.metadata), **point.position, **point.scalars}
             outcome = self.rules.with_event(ticket.reference, outcome, numbers)
         if isinstance(outcome, Rejection):
