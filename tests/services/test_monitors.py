@@ -1,5 +1,7 @@
 """Monitors from the profile to the file: no beam, transmission, normalised and subtracted patterns."""
 
+import signal
+
 import fabio
 import h5py
 import numpy as np
@@ -8,13 +10,15 @@ import pytest
 from phasecast.core.errors import ProfileError
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.pipeline.beam_columns import BeamColumns, EmptyBeam
-from phasecast.profiles import EmptyFrame, load_profile
+from phasecast.profiles import EmptyFrame, list_profiles, load_profile
 from phasecast.results import layout, open_result
 from phasecast.results.follow import ResultFollower
 from phasecast.services.derived_runs import find_results
 from phasecast.services.monitors import beam_columns
 from phasecast.xrd.integrator import Integrator
 from support.beam_scans import BINS, POINTS, BeamScan, confidences_of, reduced
+from support.daemon import beamline, done_in, wait_until
+from support.nexus import validation
 
 DARK = range(10, 15)
 
@@ -244,3 +248,38 @@ def _with_empty_frame(path, i0):
 
 def _empty_frame(file, i0):
     return EmptyFrame(file=file, i0=i0)
+
+
+@pytest.mark.slow
+def test_a_dead_beam_at_the_start_a_killed_daemon_and_an_empty_frame_end_in_one_whole_file(tmp_path):
+    """Real sockets, a profile of one's own, and a daemon killed while the first points still count as done."""
+    image = np.random.default_rng(3).poisson(5.0, (195, 487)).astype(np.int32)
+    fabio.edfimage.EdfImage(data=image).write(tmp_path / "empty.edf")
+    text = list_profiles()["bl16xu"].read_text(encoding="utf-8")
+    text = text.replace('transmission_field = "transmission"\n', "")
+    text = text.replace("[axis]", 'empty_frame = { file = "empty.edf", i0 = 1e6, i1 = 8e5 }\n\n[axis]')
+    (tmp_path / "own.toml").write_text(text, encoding="utf-8")
+    with beamline(tmp_path, shape="6x10", rate=10.0, arguments=("--fault", "dump=0-9")) as setup:
+        daemon = setup.start_daemon(profile=str(tmp_path / "own.toml"))
+        setup.begin()
+        wait_until(lambda: done_in(setup.status) >= 5, "5 points", process=daemon)
+        daemon.send_signal(signal.SIGKILL)
+        daemon.wait()
+        next_one = setup.start_daemon("--once", "--close-after-idle-s", "5", profile=str(tmp_path / "own.toml"))
+        assert next_one.wait(90) == 0, (tmp_path / "daemon.log").read_text()
+    (path,) = setup.results
+    assert validation(path)[1] == 0
+    with open_result(path) as result:
+        state, scalars = result.ledger["state"].values, result.ledger
+        measured = np.isfinite(scalars["i0"].values)
+        dark = measured & (np.arange(60) < 10)
+        assert dark.sum() >= 5
+        assert np.array_equal(np.flatnonzero(state == PointState.REJECTED), np.flatnonzero(dark))
+        assert sum(result.ledger_sums.values()) == 60
+        found = result.file[layout.CONFIDENCES][...]
+        assert np.isnan(found[~result.done]).all()
+        assert np.isfinite(found[result.done]).all()
+        i0, i1 = scalars["i0"].values[measured], scalars["i1"].values[measured]
+        assert scalars["transmission"].values[measured] == pytest.approx(i1 / i0 / 0.8)
+        assert np.isfinite(result.column("intensity_subtracted").values[result.done]).any(axis=1).all()
+        assert result.flag_sums["empty_not_subtracted"] == 0
