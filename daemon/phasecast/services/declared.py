@@ -13,10 +13,9 @@ from phasecast.services.monitors import scalar_fields
 from phasecast.sources.declared_scan import (
     DECLARED_KEY,
     FIRST_ROW_KEY,
-    DirectedDecoder,
     ScanDirector,
-    StageFields,
 )
+from phasecast.sources.declared_wires import DirectedDecoder, StageFields
 from phasecast.sources.uri import SourceOptions, make_decoder
 
 _STAGE = Positions(

@@ -2,16 +2,18 @@
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from phasecast.core.frame import Frame, FrameId, FrameKey, FrameReference, counter_key
-from phasecast.core.record import Decoder, RawRecord
+from phasecast.core.record import RawRecord
 from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanAxis, ScanStart, ScanStop, ScanUid
 from phasecast.profiles import ScanDeclaration, time_zone
+from phasecast.sources.declared_wires import StageFields
 from phasecast.sources.frame_name import parse_frame_name
 from phasecast.sources.position_log_decoder import NO_SCAN, REWRITTEN_LOG, UNREADABLE_ROW, X_FIELD, Y_FIELD
+from phasecast.sources.position_log_watch import LogWatch
 from phasecast.sources.row_pauses import RowPauses
 
 DECLARED_KEY = "declared_scan"
@@ -23,41 +25,9 @@ LEAD_IN = "lead-in frame"
 SURPLUS = "surplus frame"
 NO_NUMBER = "frame without number"
 OUTSIDE = "position outside the declared range"
-AHEAD = "log runs ahead"
-STOPPED = "log has stopped"
-JUMP = "time jump in the log"
-OTHER_SCAN = "row of another scan"
 
 _WAITING_ROWS = 200_000
-_MIN_LAG = 20
-_BACK_S = 1.0
-_FORWARD_S = 1800.0
 _EARLIER = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageFields:
-    """How the stage's axes are called where points are placed, and in which unit.
-
-    Parameters
-    ----------
-    x, y
-        Event fields of the profile.
-    x_um, y_um
-        Size of their units, um.
-    scalars
-        Name of a scalar in the log to the event field that the profile knows it by.
-    """
-
-    x: str
-    y: str
-    x_um: float = 1.0
-    y_um: float = 1.0
-    scalars: Mapping[str, str] = field(default_factory=dict)
-
-    def position(self, x_um: float, y_um: float) -> dict[str, float]:
-        """Return the position of an event."""
-        return {self.x: x_um / self.x_um, self.y: y_um / self.y_um}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,9 +40,9 @@ class _Scan:
     points: int = 0
     """Points that have their place: the next one's index."""
     stopped: bool = False
-    lag_named: set[str] = field(default_factory=set)
     coarse_named: bool = False
     pauses: RowPauses
+    log: LogWatch
 
 
 class ScanDirector:
@@ -102,7 +72,6 @@ class ScanDirector:
         self._waiting: deque[PointMeasured | Defect] = deque(maxlen=_WAITING_ROWS)
         self._seen_rows: set[int] = set()
         self._next_row = 1
-        self._row_time_s: float | None = None
         self._oldest_s = float("-inf")
         if declaration.expected_start is not None:
             start = declaration.expected_start
@@ -157,7 +126,7 @@ class ScanDirector:
             yield from self._take_counted(scan, frame, number)
         else:
             yield frame
-            yield from self._watch_lag(scan, frame.received_s)
+            yield from scan.log.lag(scan.points, len(scan.frames), frame.received_s)
         if len(scan.frames) >= self._scan.expected_frames:
             yield from self._stop(scan, frame.received_s)
 
@@ -217,6 +186,12 @@ class ScanDirector:
             first_number=number if declaration.first_number is None else declaration.first_number,
             first_row=self._first_rows.get(uid, self._next_row),
             pauses=RowPauses(row_frames=declaration.row_frames),
+            log=LogWatch(
+                series=series,
+                points=declaration.points,
+                row_points=declaration.row_points,
+                row_frames=declaration.row_frames,
+            ),
         )
         self._scans[series] = self._current = scan
         slow, fast = (
@@ -263,14 +238,11 @@ class ScanDirector:
             if row.time_s < self._oldest_s:
                 self._next_row = max(self._next_row, number + 1)
                 return
-            yield from self._watch_clock(row)
+            if scan is not None:
+                yield from scan.log.clock(row)
         if scan is None or scan.points >= self._scan.points:
-            if scan is not None and "full" not in scan.lag_named:
-                scan.lag_named.add("full")
-                detail = f"row {number} of the log comes after all {self._scan.points} points of scan {scan.series}"
-                yield Defect(
-                    reason=AHEAD, detail=f"{detail}; kept for the next scan", channel="log", received_s=row.received_s
-                )
+            if scan is not None:
+                yield from scan.log.surplus(number, row.received_s)
             self._waiting.append(row)
             return
         self._next_row = max(self._next_row, number + 1)
@@ -278,7 +250,7 @@ class ScanDirector:
         scan.points += 1
         if isinstance(row, PointMeasured):
             yield from self._place_row(scan, row, index)
-        yield from self._watch_lag(scan, row.received_s)
+        yield from scan.log.lag(scan.points, len(scan.frames), row.received_s)
         if scan.points >= self._scan.points and not scan.stopped:
             yield from self._stop(scan, row.received_s)
 
@@ -314,30 +286,6 @@ class ScanDirector:
                 return named[-1] if named else None
         return self._current
 
-    def _watch_clock(self, row: PointMeasured) -> Iterator[Message]:
-        if row.time_s == row.received_s:
-            return
-        before, self._row_time_s = self._row_time_s, row.time_s
-        step_s = row.time_s - before if before is not None else 0.0
-        if not -_BACK_S <= step_s <= _FORWARD_S:
-            detail = f"row {row.index} of the log: its clock jumped by {step_s:+.0f} s"
-            yield Defect(reason=JUMP, detail=detail, channel="log", received_s=row.received_s)
-
-    def _watch_lag(self, scan: _Scan, now_s: float) -> Iterator[Message]:
-        """Name a log that runs ahead of the frames or has stopped, once a scan each."""
-        frames = len(scan.frames)
-        enough = max(_MIN_LAG, 2 * self._scan.row_frames)
-        lead = scan.points - frames
-        reason = AHEAD if lead > enough else STOPPED if -lead > enough + scan.points * self._spare else ""
-        if reason and reason not in scan.lag_named:
-            scan.lag_named.add(reason)
-            detail = f"scan {scan.series}: {scan.points} rows of the log for {frames} frames"
-            yield Defect(reason=reason, detail=detail, channel="log", received_s=now_s)
-
-    @property
-    def _spare(self) -> float:
-        return self._scan.row_frames / self._scan.row_points - 1
-
     def _stop(self, scan: _Scan, time_s: float) -> Iterator[Message]:
         if scan.stopped:
             return
@@ -355,27 +303,6 @@ class ScanDirector:
         self._next_row = 1
         for scan in self._scans.values():
             scan.first_row = 1
-
-
-class DirectedDecoder:
-    """A decoder whose messages go through the director; one director serves all wires.
-
-    Parameters
-    ----------
-    decoder
-        Decoder of the wire.
-    direct
-        See `ScanDirector.direct`.
-    """
-
-    def __init__(self, decoder: Decoder, direct: Callable[[Message, RawRecord], Iterator[Message]]) -> None:
-        self._decoder = decoder
-        self._direct = direct
-
-    def decode(self, record: RawRecord) -> Iterator[Message]:
-        """Yield the messages of one record, as the declared scan has them."""
-        for message in self._decoder.decode(record):
-            yield from self._direct(message, record)
 
 
 def _unusable(frame: Frame | Defect, reason: str, detail: str) -> Defect:
