@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from phasecast.core.ledger import PointState
 from phasecast.report.material import Material
 from phasecast.report.model import DriftFact, LineFact, Quality
-from phasecast.results.normalisation import NORMALISED_COLUMN, normalisation
 from phasecast.results.layout import LINE_SHIFT_LIMIT_DEG
+from phasecast.results.normalisation import NORMALISED_COLUMN, normalisation
 from phasecast.results.quality import Drift
 from phasecast.results.reader import Result
 
