@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from phasecast.core.errors import ScanRefusedError
 from phasecast.core.protocols import Reduced
 from phasecast.core.record import CapturePosition, Channel, RawRecord
 from phasecast.core.scan import ScanUid
@@ -97,3 +98,42 @@ def test_only_open_scans_can_be_closed(uid):
     table.take(scan_start(ROWS, COLUMNS))
     assert not table.desk.close_one(ScanUid(uid), 1001.0, None, who="m")
     assert len(table.desk.open_folds) == 1
+
+
+class Refusing(Table):
+    """A desk of a data directory that is kept for one proposal."""
+
+    def _open(self, start, position):
+        theirs = start.metadata.get("proposal") == "theirs" or start.metadata.get("series", "").startswith("theirs/")
+        if theirs:
+            raise ScanRefusedError("proposal theirs, but this data directory is kept for ours")
+        return super()._open(start, position)
+
+
+def test_nothing_of_a_refused_scan_is_kept_nor_goes_into_the_next_one():
+    """Its frames come before, during and after its documents; the next scan follows at once."""
+    table, uid = Refusing(), ScanUid("theirs")
+    start = replace(scan_start(ROWS, COLUMNS, uid=uid), metadata={"proposal": "theirs"})
+    table.take(series_start(3), *[frame(index, 1000.0) for index in range(3)], start)
+    table.take(series_start(3, series="2"), *[frame(index, 1000.0, series="2") for index in range(3)])
+    table.take(point(0, 1000.0, columns=COLUMNS, uid=uid), scan_stop(3, 1000.5, uid=uid))
+    assert not table.documents
+    table.take(series_start(2, series="3"), scan_start(ROWS, COLUMNS))
+    for index in range(2):
+        table.take(frame(index, 1000.1, series="3"), point(index, 1000.1, columns=COLUMNS, counter=index))
+    table.take(frame(3, 1000.2, series="2"))
+    (fold,) = table.desk.open_folds
+    assert fold.frames == 2
+    assert table.desk.counters["refused_scans"] == 1
+    assert table.desk.counters["frames_of_refused_scans"] == 7
+
+
+def test_files_of_a_refused_folder_are_refused_once_and_the_next_folder_is_a_scan():
+    table = Refusing(by_files=True)
+    table.take(*[frame(index, 1000.0, series="theirs/a") for index in range(5)])
+    assert not table.documents
+    assert table.desk.counters["refused_scans"] == 1
+    assert table.desk.counters["frames_of_refused_scans"] == 5
+    table.take(*[frame(index, 1000.0, series="ours/a") for index in range(2)])
+    (fold,) = table.desk.open_folds
+    assert fold.frames == 2

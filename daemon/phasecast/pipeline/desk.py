@@ -225,7 +225,7 @@ class ScanDesk:
             return
         fold = ScanFold(start, self._fold_rules)
         if run.restored_states is not None:
-            fold.ledger.restore(run.restored_states)
+            fold.restore(run.restored_states, run.restored_remarks)
         self._open[start.uid] = _OpenScan(fold, run, record.received_s)
         run.start()
         for series in adopted:
@@ -330,11 +330,11 @@ class ScanDesk:
             self._parked[message.series].ended = True
 
     def _take_frame(self, frame: Frame, outcome: Outcome, record: RawRecord) -> None:
+        if self._fold_rules.frames_place_themselves:
+            self._open_implicit(frame.frame_id, frame.series, record)
         if self._is_barred(frame.series):
             self.counters["frames_of_refused_scans"] += 1
             return
-        if self._fold_rules.frames_place_themselves:
-            self._open_implicit(frame.frame_id, frame.series, record)
         ticket = ticket_of(frame)
         scan = self._scan_of(frame.series)
         if scan is not None:
@@ -351,11 +351,11 @@ class ScanDesk:
 
     def _take_defect(self, defect: Defect, record: RawRecord) -> None:
         series = defect.series or (defect.frame_id.rpartition("/")[0] if defect.frame_id else "")
+        if self._fold_rules.frames_place_themselves and defect.frame_id and defect.number is not None:
+            self._open_implicit(defect.frame_id, series, record)
         if self._is_barred(series):
             self.counters["frames_of_refused_scans"] += 1
             return
-        if self._fold_rules.frames_place_themselves and defect.frame_id and defect.number is not None:
-            self._open_implicit(defect.frame_id, series, record)
         scan = self._scan_of(series) if series else None
         if scan is None and self._open:
             scan = next(reversed(self._open.values()))
@@ -372,7 +372,7 @@ class ScanDesk:
         return self._parked.setdefault(series, _ParkedSeries(record.received_s, record.position))
 
     def _open_implicit(self, frame_id: FrameId, series: str, record: RawRecord) -> None:
-        if self._open:
+        if self._open or series in self._barred:
             return
         # the same first frame gives the same uid, so a restarted daemon finds the file it had begun
         uid = ScanUid(

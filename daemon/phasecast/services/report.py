@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from phasecast.core.requests import Points
 from phasecast.core.words import Language
 from phasecast.records.labels import read_labels
 from phasecast.records.regions import Region, read_regions, region_mask
+from phasecast.records.sample_scans import note_sample_files
 from phasecast.records.samples import sample_for
 from phasecast.records.surfaces import read_surface
 from phasecast.report.build import build_report
@@ -79,7 +81,7 @@ def write_report(
     folder = target.with_suffix("")
     with open_map(paths, name=name, offsets_um=offsets_um) as result:
         directory = data_directory_of(result_path) or DataDirectory(result_path.resolve().parent)
-        told = _what_people_said(result, directory)
+        told = _what_people_said(result, directory, paths if data_directory_of(result_path) is not None else ())
         material = gather(result, surface=told.surface, regions=told.regions, parts=told.parts)
         report = build_report(result, material, sample=told.sample, labels_given=told.labels, unread=told.unread)
         total = _total(result) if not result.header.classes else None
@@ -115,8 +117,11 @@ class _Told:
     unread: tuple[str, ...] = ()
 
 
-def _what_people_said(result: Result, directory: DataDirectory) -> _Told:
-    """Read forms, surface, regions and labels; what cannot be read is named in the report and costs nothing else."""
+def _what_people_said(result: Result, directory: DataDirectory, paths: Sequence[Path]) -> _Told:
+    """Read forms, surface, regions and labels; what cannot be read is named in the report and costs nothing else.
+
+    What the sample files say of the results at these paths is written down first, where no page has done so.
+    """
     uid, unread = result.header.raw_uid, []
 
     def read(what: Callable[[], _Said]) -> _Said | None:
@@ -127,6 +132,8 @@ def _what_people_said(result: Result, directory: DataDirectory) -> _Told:
             unread.append(str(error))
             return None
 
+    for path in paths:
+        unread += read(partial(note_sample_files, directory, path)) or ()
     surface = read(lambda: read_surface(directory, uid))
     regions = read(lambda: read_regions(directory)) or []
     chosen = _points_of(result, regions, unread) if regions else {}

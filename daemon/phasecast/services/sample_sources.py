@@ -115,9 +115,10 @@ class SampleSources:
         series = start.metadata.get(SERIES_KEY)
         if pattern is None or not isinstance(series, str):
             return {}
-        match = pattern.search(str(folder) if folder is not None else series)
+        named = folder if folder is not None else PurePosixPath(series).parent
+        match = pattern.search(str(named))
         if match is None:
-            logger.warning("%s: its folder does not match sample.folder_pattern of the profile", folder or series)
+            logger.warning("folder %s does not match sample.folder_pattern of the profile", named)
             return {}
         return {name: text.strip() for name, text in match.groupdict().items() if text and name in FIELDS}
 
