@@ -231,6 +231,7 @@ def preflight(
     model: Annotated[str | None, typer.Option("--model", help="Bundle; default: the profile's.")] = None,
     frame: Annotated[Path | None, typer.Option("--frame", help="A frame to try, instead of the next one.")] = None,
     log: Annotated[list[Path] | None, typer.Option("--log", help="Log of positions that must be growing.")] = None,
+    scan: Annotated[Path | None, typer.Option("--scan", help="Declaration of the planned scan (scan.toml).")] = None,
     listen_s: Annotated[float, typer.Option(min=0, max=90, help="How long to listen to the sources.")] = 20.0,
     max_geometry_age_h: Annotated[float, typer.Option(min=0, help="Oldest calibration that is believed.")] = 24.0,
     as_json: AsJson = False,
@@ -255,6 +256,7 @@ def preflight(
             model=model,
             frame=frame,
             logs=tuple(log or ()),
+            scan=scan,
             listen_s=listen_s,
             max_geometry_age_h=max_geometry_age_h,
         )
@@ -508,6 +510,10 @@ def demo(
     log_later: Annotated[
         bool, typer.Option("--log-later", help="With --files: without the log, which is attached after the scan.")
     ] = False,
+    interrupted: Annotated[
+        bool, typer.Option("--interrupted", help="A map whose beam is dumped in mid-row, and its continuation.")
+    ] = False,
+    tiles: Annotated[bool, typer.Option("--tiles", help="A map of two scans side by side.")] = False,
     device: Device = "auto",
     port: Annotated[int, typer.Option(help="Port of the live page.")] = 8016,
     no_page: Annotated[bool, typer.Option("--no-page", help="Without the live page.")] = False,
@@ -539,6 +545,10 @@ def demo(
         page=not no_page,
         once=once,
     )
+    if interrupted or tiles:
+        from phasecast.services.demo_maps import run_map_demo
+
+        raise typer.Exit(run_map_demo("interrupted" if interrupted else "tiles", options, Console(stderr=True)))
     raise typer.Exit(run_demo(options, Console(stderr=True)))
 
 

@@ -84,7 +84,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         stack.callback(signal.signal, signal.SIGTERM, previous)
         console.print(f"[bold]phasecast demo[/]: {options.rows} x {options.columns} points at {options.rate_hz:g} Hz")
-        page = _open_page(stack, console, directory, options) if options.page else None
+        page = open_page(stack, console, directory, options) if options.page else None
         beamline = spawn(stack, "simulated beamline", *_beamline_command(options, directory, truth, announce, ready))
         wait_for(lambda: announce.exists(), beamline, "the simulated beamline to open its sockets")
         addresses = json.loads(announce.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     return code
 
 
-def _open_page(stack: ExitStack, console: Console, directory: DataDirectory, options: DemoOptions) -> Child:
+def open_page(stack: ExitStack, console: Console, directory: DataDirectory, options: DemoOptions) -> Child:
     """Start the page beside the daemon, on another port where the wanted one is taken."""
     port = options.port if is_free(options.port) else 0
     if port != options.port:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.errors import PhasecastError
-from phasecast.results import open_result
+from phasecast.results import Result, open_result
 
 OXIDES = ("magnetite", "goethite", "lepidocrocite")
 
@@ -51,14 +51,25 @@ def compare_with_truth(result_path: Path, truth_path: Path, *, threshold: float 
     PhasecastError
         If the two do not describe the same grid.
     """
+    with open_result(result_path) as result:
+        return agreements_of(result, truth_path, threshold=threshold)
+
+
+def agreements_of(result: Result, truth_path: Path, *, threshold: float = 0.5) -> list[Agreement]:
+    """Compare an open result, or several as one map, with a truth file, as `compare_with_truth` does.
+
+    Raises
+    ------
+    PhasecastError
+        If the two do not describe the same sample.
+    """
     truth = json.loads(truth_path.read_text(encoding="utf-8"))
     labels = np.array(truth["truth"], bool)
     truth_places = np.column_stack([truth["x_um"], truth["y_um"]])
-    with open_result(result_path) as result:
-        done = np.asarray(result.done)
-        confidences = np.asarray(result.confidences)[done]
-        ids = [phase.id for phase in result.header.classes]
-        places = np.column_stack([np.asarray(result.positions["x_um"]), np.asarray(result.positions["y_um"])])[done]
+    done = np.asarray(result.done)
+    confidences = np.asarray(result.confidences)[done]
+    ids = [phase.id for phase in result.header.classes]
+    places = np.column_stack([np.asarray(result.positions["x_um"]), np.asarray(result.positions["y_um"])])[done]
     distances, rows = _nearest(truth_places, places)
     step_um = float(np.min(np.diff(np.unique(truth_places[:, 0])))) if len(truth_places) > 1 else 1.0
     if ids != truth["classes"] or (len(distances) and float(np.max(distances)) > step_um / 2):

@@ -1,0 +1,62 @@
+"""Maps of two scans through the real wires: complete ledgers, true maps, offsets shown and applied only when asked."""
+
+import re
+
+import pytest
+
+from phasecast.core.errors import PhasecastError
+from phasecast.services.demo_maps import passes_of
+from phasecast.simulate.passes import MapPass, parse_pass
+from support.command import run
+
+WHOLE = MapPass(shape=(24, 32), step_um=2.0)
+
+
+def places(scan, until=None):
+    rows, columns = scan.shape
+    cells = [
+        (row, column if row % 2 == 0 else columns - 1 - column) for row in range(rows) for column in range(columns)
+    ]
+    x0, y0 = scan.origin_um
+    return {(x0 + 2 * column, y0 + 2 * row) for row, column in cells[:until]}
+
+
+@pytest.mark.parametrize("shape", [(24, 32), (9, 9), (11, 40)])
+@pytest.mark.parametrize("kind", ["interrupted", "tiles"])
+def test_the_two_scans_of_a_demo_cover_the_map_and_overlap(kind, shape):
+    first, second = (parse_pass(text, default=WHOLE) for text in passes_of(kind, *shape))
+    dark = first.faults.beam_dump
+    seen = places(first, until=None if dark is None else dark[0])
+    assert seen | places(second) == places(MapPass(shape=shape, step_um=2.0))
+    assert len(seen & places(second)) >= 20
+
+
+def test_maps_too_small_for_two_scans_are_refused():
+    with pytest.raises(PhasecastError, match="too few"):
+        passes_of("tiles", 5, 40)
+
+
+@pytest.mark.slow
+def test_an_interrupted_map_is_complete_and_true_and_its_offset_is_shown_not_applied(tmp_path):
+    ended = run("demo", "--interrupted", "--once", "--no-page", "--shape", "14x26", "--rate", 100, "--seed", 3,
+                "--data-dir", tmp_path)  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    shown = " ".join(ended.stderr.split())
+    assert "ledger: 364 done" in shown
+    assert "10.0 min after the last point" in shown
+    x, sigma = (float(text) for text in re.search(r"x ([-+]\d\.\d) ± (\d\.\d) µm", shown).groups())
+    assert abs(x - 3.0) < 3 * sigma
+    assert sigma < 2
+    assert "no position was changed" in shown
+    as_measured, moved = (float(text) for text in re.findall(r"mean F1 of the oxides[^:]*?: (\d\.\d+)", shown))
+    assert moved > as_measured
+    assert moved > 0.8
+
+
+@pytest.mark.slow
+def test_two_tiles_are_one_complete_and_true_map(tmp_path):
+    ended = run("demo", "--tiles", "--once", "--no-page", "--shape", "12x20", "--rate", 100, "--data-dir", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "ledger: 240 done, 36 superseded" in ended.stderr
+    assert float(re.search(r"as measured: (\d\.\d+)", ended.stderr)[1]) > 0.8
+    assert len(list(tmp_path.glob("*/reports/*-map.html"))) == 1
