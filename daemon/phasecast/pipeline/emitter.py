@@ -18,7 +18,7 @@ from phasecast.core.documents import (
     RAW_UID_KEY,
     SCORES,
 )
-from phasecast.core.ledger import PointState
+from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ColumnSpec, ResultHeader
@@ -43,6 +43,8 @@ class DerivedRun:
         Takes every document, in order.
     restored_states
         States of the points whose outcome an earlier daemon left in the file; None for a new run.
+    restored_remarks
+        Flags and reason that reducing them gave, index of the point to both; None for a new run.
     restored_scores
         Their confidences, column to rows; None for a new run.
     beam_columns
@@ -57,12 +59,14 @@ class DerivedRun:
         publish: Publish,
         *,
         restored_states: NDArray[np.uint8] | None = None,
+        restored_remarks: Mapping[int, tuple[PointFlag, str]] | None = None,
         restored_scores: Mapping[str, NDArray[Any]] | None = None,
         beam_columns: BeamColumns | None = None,
         validate: bool = False,
     ) -> None:
         self.header = header
         self.restored_states = restored_states
+        self.restored_remarks = restored_remarks
         self._publish = publish
         self._validate = validate
         self._beam_columns = beam_columns

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phasecast.core.frame import FrameId, FrameReference
 from phasecast.core.ledger import PointFlag, PointState
@@ -171,6 +172,11 @@ class ScanFold:
             return False
         measured = self.stop.measured_points
         return measured is None or self.measured_points >= measured
+
+    def restore(self, states: NDArray[np.uint8], remarks: Mapping[int, tuple[PointFlag, str]] | None = None) -> None:
+        """Take over what the result file of an earlier daemon says of its points; see `Ledger.restore`."""
+        self.ledger.restore(states, remarks)
+        self._notes = {index: reason for index, (_, reason) in (remarks or {}).items() if reason}
 
     def add_series(self, series: SeriesStart) -> None:
         """Take the announcement of a detector series."""
@@ -381,8 +387,7 @@ class ScanFold:
         self._settle(Match(index=point.index, ticket=ticket, how="key"))
 
     def _score(self, index: int, outcome: Reduced | None, received_s: float) -> None:
-        self._notes.pop(index, None)
-        if outcome is not None and outcome.note:
+        if outcome is not None:
             self._notes[index] = outcome.note
         self._set_verdict(index)
         # a result that the file holds counts as well: replay must come to the numbers that were written then

@@ -1,7 +1,7 @@
 """The ledger: one state and any flags for every point a scan expects, and sums that always agree."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +54,23 @@ class Ledger:
             self._states = np.concatenate([self._states, np.zeros(missing, np.uint8)])
             self._flags = np.concatenate([self._flags, np.zeros(missing, np.uint32)])
 
-    def restore(self, states: NDArray[np.uint8]) -> None:
-        """Take over states that the result file holds already; they do not count as changed."""
+    def restore(self, states: NDArray[np.uint8], remarks: Mapping[int, tuple[PointFlag, str]] | None = None) -> None:
+        """Take over what the result file holds already; it does not count as changed.
+
+        Parameters
+        ----------
+        states
+            State of each point, shape (points,).
+        remarks
+            Flags and reason of points about which something is to be said.
+        """
         self.grow(len(states))
         self._states[: len(states)] = states
+        for index, (flags, reason) in (remarks or {}).items():
+            self.grow(index + 1)
+            self._flags[index] |= np.uint32(flags)
+            if reason:
+                self._reasons[index] = reason
         self._changed.clear()
 
     def set_state(self, index: int, state: PointState, reason: str = "") -> None:

@@ -24,6 +24,7 @@ from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.emitter import DerivedRun
 from phasecast.profiles import Profile
 from phasecast.results import open_result, repair
+from phasecast.results.reader import Result
 from phasecast.results.repair import is_crashed
 from phasecast.services.monitors import beam_columns, normalisation_of, point_columns
 from phasecast.services.sample_sources import SampleSources
@@ -62,6 +63,8 @@ class UnfinishedResult:
         First record of its scan.
     states
         States of its points, shape (points,); those without an outcome are pending.
+    remarks
+        Flags and reason that reducing its done points gave, index of the point to both; only where there are any.
     scores
         Confidences of its points, column to rows.
     committed
@@ -72,6 +75,7 @@ class UnfinishedResult:
     header: ResultHeader
     capture_start: CapturePosition
     states: NDArray[np.uint8]
+    remarks: Mapping[int, tuple[PointFlag, str]]
     scores: Mapping[str, NDArray[Any]]
     committed: frozenset[tuple[str, int]]
 
@@ -103,6 +107,7 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                     unscored = np.isnan(scores[kept]).all(axis=1)
                     meant = result.ledger["flags"].to_numpy() & np.uint32(PointFlag.NOT_CLASSIFIED) > 0
                     states[(states == PointState.DONE) & unscored & ~meant] = PointState.PENDING
+                remarks = _remarks(result, states)
                 # rejected frames are looked at again: a file may have been completed since
                 frames = result.frames.isel(point=states == PointState.DONE)
                 committed = frozenset(
@@ -117,11 +122,20 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                 header=header,
                 capture_start=CapturePosition(**start),
                 states=states,
+                remarks=remarks,
                 scores=scores,
                 committed=committed,
             )
         )
     return unfinished, finished
+
+
+def _remarks(result: Result, states: NDArray[np.uint8]) -> dict[int, tuple[PointFlag, str]]:
+    """Return what reducing its done points gave beside columns; the rest is found again from the capture."""
+    flags = result.ledger["flags"].to_numpy() & np.uint32(PointFlag.SATURATED | PointFlag.NOT_CLASSIFIED)
+    reasons = result.ledger["reason"].to_numpy().astype(str)
+    rows = np.flatnonzero((states == PointState.DONE) & ((flags > 0) | (reasons != "")))
+    return {int(row): (PointFlag(int(flags[row])), str(reasons[row])) for row in rows}
 
 
 @dataclass(slots=True)
@@ -201,6 +215,7 @@ class DerivedRuns:
             header,
             publish,
             restored_states=left.states if left is not None else None,
+            restored_remarks=left.remarks if left is not None else None,
             restored_scores=left.scores if left is not None else None,
             beam_columns=self._beam_columns,
         )
