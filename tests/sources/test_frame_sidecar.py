@@ -12,6 +12,7 @@ from phasecast.core.frame import Frame
 from phasecast.core.scan import Defect
 from phasecast.sources.directory import FileDecoder
 from phasecast.sources.folder_watch import FolderWatch, FoundFile
+from phasecast.sources.frame_file import read_frame_file
 from phasecast.sources.frame_sidecar import ContradictionError, numbers_in, sidecar_path, stated_numbers
 from support.frame_files import cbf_bytes, small_image
 from support.simplon_wire import record
@@ -77,6 +78,20 @@ def test_two_values_of_one_field_are_both_named() -> None:
     with pytest.raises(ContradictionError, match=r"tth is 1\.5 in the header and 1\.6 in the sidecar"):
         stated_numbers("# tth 1.5 deg.", b"tth=1.6\n", ("tth",), where="x")
     assert stated_numbers("# tth 1.5 deg.", b"tth=1.502\ngamma=2\n", FIELDS, where="x") == {"tth": 1.502, "gamma": 2.0}
+
+
+def test_a_zero_that_nobody_set_is_no_angle(measured_data: Path) -> None:
+    for path in sorted((measured_data / "pilatus100k_scan_tiff").glob("*.tif.gz")):
+        header = read_frame_file(path.name, path.read_bytes()).header
+        assert "Detector_2theta 0.0000 deg." in header
+        assert stated_numbers(header, b"", ("Detector_2theta",), where=path.name) == {}
+    assert stated_numbers("# Detector_2theta 25.1000 deg.", b"", ("Detector_2theta",), where="x") == {
+        "Detector_2theta": 25.1
+    }
+    assert stated_numbers("# nu 0.0 deg.", b"Detector_2theta=0.0\n", ("Detector_2theta", "nu"), where="x") == {
+        "Detector_2theta": 0.0,
+        "nu": 0.0,
+    }
 
 
 class Watched:

@@ -1,5 +1,7 @@
 """Frames of a moving arm: each with its own geometry, and no confidence where the model's bins were not measured."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,9 +10,11 @@ from phasecast.core.frame import Frame, FrameId, FrameReference
 from phasecast.core.ledger import PointFlag
 from phasecast.core.protocols import Reduced, Rejection
 from phasecast.profiles import ArmAxis, Profile, load_profile
+from phasecast.services.offline import classify_files
 from phasecast.services.xrd_stage import build_stage
 from phasecast.xrd.integrator import KEPT_GEOMETRIES
 from phasecast.xrd.stages import XrdStage
+from support.frame_files import cbf_bytes
 
 SHAPE = (195, 487)
 
@@ -156,3 +160,19 @@ def test_a_profile_of_another_energy_is_integrated_and_every_point_says_why() ->
     assert outcome.flags == PointFlag.NOT_CLASSIFIED
     assert outcome.note == "the model was trained at 10 keV, the profile is at 12 keV"
     assert (outcome.columns["intensity"] > 0).any()
+
+
+def test_the_command_line_names_no_phase_outside_the_window(tmp_path: Path) -> None:
+    frame = tmp_path / "a_01.cbf"
+    frame.write_bytes(cbf_bytes(_image()))
+    for rot1_rad, named in ((0.43633231, ""), (0.55, "no pixel at 10-16.2 deg, which the model needs")):
+        poni = tmp_path / "arm.poni"
+        poni.write_text(
+            'poni_version: 2.1\nDetector: Pilatus100k\nDetector_config: {"orientation": 3}\nDistance: 0.153\n'
+            f"Poni1: 0.01677\nPoni2: 0.041882\nRot1: {rot1_rad}\nRot2: 0.0\nRot3: 0.0\nWavelength: 1.2398419843e-10\n"
+        )
+        (report,) = classify_files(
+            [frame], profile="bl16xu", model=None, wavelength_angstrom=None, poni=poni, device="cpu"
+        )
+        assert report.error == (f"not classified: {named}" if named else "")
+        assert ("confidences" in report.values) != bool(named)

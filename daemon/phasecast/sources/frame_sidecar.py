@@ -14,6 +14,10 @@ AGREE_WITHIN = 0.005
 """Two statements of one angle that differ by more, in deg, contradict each other."""
 MAX_SIDECAR_BYTES = 64 << 10
 
+ZERO_IS_UNSET = frozenset({"Detector_2theta"})
+"""Header keys that camserver always writes, with 0 until somebody sets them: an I07 frame says 0.0000 while its sidecar
+has the arm at -9.67 deg."""
+
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _SETTLE_S = 0.2
 _OLD_S = 2.0
@@ -156,7 +160,7 @@ def stated_numbers(header: str, sidecar: bytes, fields: Sequence[str], *, where:
     Parameters
     ----------
     header
-        The header's text, whole.
+        The header's text, whole. Zeros that stand for "not set" state nothing, see `ZERO_IS_UNSET`.
     sidecar
         The sidecar's bytes; empty if there is none.
     fields
@@ -170,6 +174,7 @@ def stated_numbers(header: str, sidecar: bytes, fields: Sequence[str], *, where:
         If one of them states a field twice, or both state it differently.
     """
     in_header = numbers_in(header + "\n", fields, where=f"header of {where}")
+    in_header = {field: value for field, value in in_header.items() if value or field not in ZERO_IS_UNSET}
     beside = numbers_in(sidecar.decode("utf-8", "replace"), fields, where=f"sidecar of {where}")
     for field in in_header.keys() & beside.keys():
         if abs(in_header[field] - beside[field]) > AGREE_WITHIN:
