@@ -30,7 +30,8 @@ from phasecast.services.monitors import point_columns
 from phasecast.services.placing import fold_rules
 from phasecast.sinks.nexus import NexusSink
 from phasecast.sources.declared_scan import DECLARED_KEY, ScanDirector
-from phasecast.sources.position_log import CHANNEL, RowNote, encode_row, readable_name
+from phasecast.sources.file_names import readable_name
+from phasecast.sources.position_log import CHANNEL, RowNote, encode_row
 from phasecast.sources.position_log_decoder import LogDecoder
 
 ATTACHED_KEY = "attached_positions"

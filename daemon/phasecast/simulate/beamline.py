@@ -63,7 +63,7 @@ def open_transport(options: BeamlineOptions) -> FrameTransport:
             connect_timeout_s=options.start_timeout_s,
         )
     if parts.scheme in {"", "file", "files"}:
-        folder = Path(unquote(parts.path)) if parts.scheme else Path(options.output)
+        folder = Path(unquote(parts.path, errors="surrogateescape")) if parts.scheme else Path(options.output)
         return FileTransport(folder, file_format=options.file_format)
     raise SimulationError(
         f"unknown scheme {parts.scheme!r}", where=options.output, remedy="give a folder or simplon://127.0.0.1:PORT"

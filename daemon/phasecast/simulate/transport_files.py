@@ -110,7 +110,7 @@ class FileTransport:
             f"Count_cutoff {optics.COUNT_LIMIT} counts",
             f"Threshold_setting: {optics.ENERGY_KEV * 500:.0f} eV",
             "N_excluded_pixels = 0",
-            f"Image_path: {self._folder}/",
+            f"Image_path: {str(self._folder).encode('ascii', 'replace').decode()}/",
             f"Wavelength {optics.WAVELENGTH_ANGSTROM:.5f} A",
             f"Detector_distance {optics.DISTANCE_M:.5f} m",
             f"Detector_2theta {optics.ROT1_DEG:.4f} deg.",

@@ -14,6 +14,7 @@ from phasecast.core.errors import FrameError, SourceError, WireError
 from phasecast.core.frame import Frame, FrameId, FrameKey, FrameReference, counter_key, file_key
 from phasecast.core.record import Channel, RawRecord
 from phasecast.core.scan import Defect, Message
+from phasecast.sources.file_names import path_of, readable_name
 from phasecast.sources.folder_watch import FolderWatch, FoundFile
 from phasecast.sources.frame_file import FrameContent, read_frame_file
 from phasecast.sources.frame_header import compile_position_fields, parse_header
@@ -93,7 +94,7 @@ class DirectoryReceiver(ThreadedReceiver):
     def status(self) -> dict[str, object]:
         """State and counters, JSON-able."""
         return super().status() | {
-            "folder": str(self._folder),
+            "folder": readable_name(str(self._folder)),
             "pending": self._watch.pending,
             "incomplete": self._incomplete,
         }
@@ -244,7 +245,7 @@ class FileDecoder:
         if self._budget is not None:
             self._budget.take(note.size)
         path, content = read_verified(Path(note.path), note.name, note.sha256, self._file_roots, self._max_bytes)
-        return content, replace(reference, path=str(path))
+        return content, replace(reference, path=readable_name(str(path)))
 
     def _frame(
         self,
@@ -302,7 +303,7 @@ def read_verified(
     relative = PurePosixPath(name)
     below = [] if ".." in relative.parts or relative.is_absolute() else [root / relative for root in file_roots]
     changed = False
-    for candidate in (path, *below, *places_below(str(path), file_roots)):
+    for candidate in (path_of(str(path)), *below, *places_below(str(path), file_roots)):
         try:
             if not candidate.is_file() or candidate.stat().st_size > max_bytes:
                 continue
@@ -328,7 +329,7 @@ def _keys(base: str, number: int | None) -> tuple[FrameKey, ...]:
 
 
 def _encode(found: FoundFile) -> list[bytes]:
-    note = asdict(found)
+    note = asdict(found) | {"path": readable_name(found.path), "name": readable_name(found.name)}
     content = note.pop("content")
     parts = [bytes(cbor2.dumps(note))]
     return [*parts, content] if content else parts

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phasecast.core.errors import SourceError, WireError
 from phasecast.core.record import Channel, RawRecord
+from phasecast.sources.file_names import readable_name
 from phasecast.sources.receiver import ThreadedReceiver
 
 CHANNEL = Channel("log")
@@ -152,19 +153,6 @@ class PositionLogReceiver(ThreadedReceiver):
     def _advance(self, content: bytes) -> None:
         self._offset += len(content)
         self._read.update(content)
-
-
-def readable_name(name: str) -> str:
-    """Return a name as text that can be written: bytes of CP932 that a file system handed over become letters."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        content = os.fsencode(name)
-        try:
-            return content.decode("cp932")
-        except UnicodeDecodeError:
-            return content.decode("utf-8", "backslashreplace")
-    return name
 
 
 def encode_row(note: RowNote, line: bytes) -> list[bytes]:

@@ -265,7 +265,7 @@ def _tcp(uri: str, split: SplitResult) -> str:
 
 def _path(uri: str, split: SplitResult) -> Path:
     """Return the path of ``kind:///absolute``, ``kind:relative`` or ``kind://relative``."""
-    path = unquote(split.netloc + split.path)
+    path = unquote(split.netloc + split.path, errors="surrogateescape")
     if not path:
         raise _bad(uri, "no path")
     return Path(path).expanduser()
