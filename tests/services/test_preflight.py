@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from phasecast.profiles import load_profile
-from phasecast.results import open_result
 from phasecast.services.preflight import PreflightOptions, is_ready, run_preflight
 from phasecast.xrd.geometry import geometry_from_profile
-from support.daemon import beamline, wait_until
+from support.daemon import beamline, done_in, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +44,9 @@ def test_a_beamline_that_is_ready_is_all_green_and_exits_with_0(tmp_path, fresh_
 
 
 def test_beside_a_running_daemon_it_takes_no_frame_away(tmp_path, fresh_poni):
-    with beamline(tmp_path, shape="6x20", rate=20) as setup:
-        daemon = setup.start_daemon("--once")
+    # without its stop document the scan stays open, and nothing is made at its end
+    with beamline(tmp_path, shape="6x20", rate=20, arguments=("--fault", "no_stop=true")) as setup:
+        daemon = setup.start_daemon()
         setup.begin()
         found = run_preflight(
             PreflightOptions(
@@ -57,12 +57,9 @@ def test_beside_a_running_daemon_it_takes_no_frame_away(tmp_path, fresh_poni):
                 listen_s=10.0,
             )
         )
-        assert daemon.wait(60) == 0
-        (path,) = setup.results
+        wait_until(lambda: done_in(setup.status) == 120, "all points", process=daemon)
     assert states(found)["frame"] == "green"
     assert any("through the running daemon" in check.what for check in found)
-    with open_result(path) as result:
-        assert result.ledger_sums["done"] == result.points == 120
 
 
 def test_with_nothing_there_each_red_line_says_what_to_do(tmp_path):
@@ -136,3 +133,37 @@ def test_a_folder_and_a_log_are_judged_by_what_is_new(tmp_path, measured_data):
     assert check.state == "red"
     assert "10 x 12" in check.what
     assert "195 x 487" in check.what
+
+
+def test_a_declared_scan_brings_its_log_and_its_points(tmp_path):
+    (tmp_path / "frames").mkdir()
+    log, declared = tmp_path / "motors.txt", tmp_path / "scan.toml"
+    declared.write_text(
+        "nx = 3\nny = 2\nstep_x_um = 2.0\nstep_y_um = 2.0\nexposure_s = 0.1\n"
+        '[log]\npath = "motors.txt"\ntime = 1\ntime_zone = "UTC"\n'
+        'x = { column = 2, unit = "mm" }\ny = { column = 3, unit = "mm" }\n'
+    )
+    log.write_text("2026/11/25 10:00:00\t1.0\t2.0\n")
+    writer = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            "import sys, time\n"
+            "while True:\n"
+            "    time.sleep(0.3)\n"
+            "    now = time.strftime('%Y/%m/%d %H:%M:%S', time.gmtime(time.time() - 3600))\n"
+            "    open(sys.argv[1], 'a').write(now + '\\t1.0\\t2.0\\n')",
+            str(log),
+        ]
+    )  # fmt: skip
+    options = PreflightOptions(
+        profile="bl16xu", scan=declared, sources=(f"files://{tmp_path}/frames",), data_dir=tmp_path, listen_s=3.0
+    )
+    try:
+        found = {check.name: check for check in run_preflight(options)}
+    finally:
+        writer.kill()
+        writer.wait()
+    assert found["log motors.txt"].state == found["source log"].state == "green"
+    assert found["disk"].what.startswith("6 points need")
+    assert found["clocks"].state == "red", "the clock of the log is an hour late"
+    assert "-1 h looks like a time zone" in found["clocks"].remedy

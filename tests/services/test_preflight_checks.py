@@ -11,6 +11,7 @@ from phasecast.core.frame import Frame, FrameId, FrameReference
 from phasecast.core.scan import PointMeasured, ScanUid
 from phasecast.profiles import load_profile
 from phasecast.services import preflight_checks as checks
+from phasecast.services import preflight_clocks as clocks
 from phasecast.services.preflight_checks import Stated
 from phasecast.sources.frame_file import read_frame_file
 
@@ -96,27 +97,27 @@ def test_an_instrument_without_monitor_is_told_that_nothing_is_normalised():
 
 
 def test_a_clock_that_is_off_is_red_and_whole_hours_look_like_a_time_zone():
-    assert checks.check_clocks({"documents": -0.4}).state == "green"
-    late = checks.check_clocks({"documents": 0.1, "frames": -17.0})
+    assert clocks.check_clocks({"documents": -0.4}).state == "green"
+    late = clocks.check_clocks({"documents": 0.1, "frames": -17.0})
     assert late.state == "red"
     assert "NTP" in late.remedy
-    zone = checks.check_clocks({"frames": 9 * 3600 + 1.2})
+    zone = clocks.check_clocks({"frames": 9 * 3600 + 1.2})
     assert zone.state == "red"
     assert "+9 h looks like a time zone" in zone.remedy
-    assert checks.check_clocks({}).state == "not checked"
+    assert clocks.check_clocks({}).state == "not checked"
 
 
 def test_only_a_file_that_was_written_while_we_listened_tells_the_clock():
-    assert checks.clock_offset_of_frame_s(file_frame(100.0, 103.5), began_s=101.0) == pytest.approx(-3.0)
-    assert checks.clock_offset_of_frame_s(file_frame(100.0, 101.5), began_s=101.0) is None
-    assert checks.clock_offset_of_frame_s(file_frame(None, 103.5), began_s=101.0) is None
+    assert clocks.clock_offset_of_frame_s(file_frame(100.0, 103.5), began_s=101.0) == pytest.approx(-3.0)
+    assert clocks.clock_offset_of_frame_s(file_frame(100.0, 101.5), began_s=101.0) is None
+    assert clocks.clock_offset_of_frame_s(file_frame(None, 103.5), began_s=101.0) is None
 
 
 def test_a_log_must_be_there_and_grow():
     log = Path("/logs/motors.txt")
 
     def look(before, now):
-        return checks.check_log(log, size_before=before, size_now=now, changed_s=0.0, listened_s=5.0)
+        return clocks.check_log(log, size_before=before, size_now=now, changed_s=0.0, listened_s=5.0)
 
     assert look(100, 160).state == "green"
     for before, now in ((100, 100), (100, 40), (None, None)):

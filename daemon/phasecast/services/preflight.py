@@ -1,40 +1,46 @@
 """Looks at everything a scan needs before it starts: a green or red line for each, in under two minutes."""
 
+import math
 import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.profiles import Profile, load_profile
+from phasecast.profiles import load_profile
 from phasecast.records.status import read_status
 from phasecast.services import preflight_checks as checks
 from phasecast.services.data_directory_guard import require_local_disk
+from phasecast.services.declared import declare
 from phasecast.services.live_status import SERVICE
 from phasecast.services.placing import source_options
-from phasecast.services.preflight_checks import Check, Stated, green, red, unchecked
+from phasecast.services.preflight_checks import Check, green, red, unchecked
+from phasecast.services.preflight_clocks import FRESH_AFTER_S, check_clocks, check_log, clock_offset_of_frame_s
+from phasecast.services.preflight_instrument import (
+    Instrument,
+    TrialFrame,
+    build_instrument,
+    check_frame,
+    check_mask,
+    fault,
+)
 from phasecast.services.preflight_wires import Heard, follow_capture, listen, newest_frame_file, read_frame
 from phasecast.sources.frame_name import is_frame_name
 from phasecast.sources.uri import SourceOptions
-from phasecast.xrd.classifier import Classifier
-from phasecast.xrd.corrections import corrections_from_profile
-from phasecast.xrd.geometry import DetectorGeometry, geometry_from_profile
-from phasecast.xrd.integrator import Integrator
 from phasecast.xrd.stages import XrdStage
 
 ASSUMED_POINTS = 20_000
 _STATUS_AGE_S = 5.0
-_LEAST_COVER = 0.95
 _FILE_RECORD_BYTES = 400
 _SIGNS = {"green": ("ok", "green"), "red": ("RED", "bold red"), "not checked": ("--", "dim")}
 
@@ -51,28 +57,9 @@ class PreflightOptions:
     model: str | None = None
     frame: Path | None = None
     logs: tuple[Path, ...] = ()
+    scan: Path | None = None
     listen_s: float = 20.0
     max_geometry_age_h: float = 24.0
-
-
-@dataclass(slots=True, kw_only=True)
-class _TestFrame:
-    """A frame to try everything with."""
-
-    image: NDArray[np.integer]
-    origin: str
-    stated: Stated | None
-    bytes: int
-    """What the capture keeps of it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Instrument:
-    """What could be built of the instrument."""
-
-    integrator: Integrator | None = None
-    classifier: Classifier | None = None
-    found: list[Check] = field(default_factory=list)
 
 
 def run_preflight(options: PreflightOptions) -> list[Check]:
@@ -87,10 +74,18 @@ def run_preflight(options: PreflightOptions) -> list[Check]:
         If there is no such profile, or it breaks a rule.
     """
     profile = load_profile(options.profile)
-    instrument = _build(profile, options)
-    wires = source_options(profile)
-    uris = options.sources or profile.sources
-    before = {path: _size(path) for path in options.logs}
+    uris, points = options.sources or profile.sources, options.points
+    declared = declare(profile, options.scan) if options.scan is not None else None
+    if declared is not None:
+        profile, uris, points = declared.profile, declared.sources(uris), points or declared.declaration.points
+    wires = replace(source_options(profile), log=profile.position_log)
+    if declared is not None:
+        # a clock that is too coarse to join by is still good enough to be compared with ours
+        wires = replace(declared.wires(wires), point_s=math.inf)
+    instrument = build_instrument(
+        profile, poni=options.poni, model=options.model, max_geometry_age_h=options.max_geometry_age_h
+    )
+    before = {path: _size(path) for path in (*options.logs, *_log_files(uris))}
     began_s = time.monotonic()
     heard = _listen(options, uris, wires, before)
     listened_s = time.monotonic() - began_s
@@ -98,18 +93,18 @@ def run_preflight(options: PreflightOptions) -> list[Check]:
     found = [_wire(entry) for entry in heard]
     if not heard:
         found = [red("sources", "none is named", "name one with --source, or sources in the profile")]
-    found.append(frame_check if frame is None else _usable(frame, instrument, profile, frame_check))
-    found += _pixels(frame, instrument, profile)
+    found.append(frame_check if frame is None else check_frame(frame, instrument, profile, frame_check))
+    found += check_mask(frame, instrument, profile)
     stated = frame.stated if frame is not None else None
     found += [checks.check_energy(profile, stated), checks.check_threshold(profile, stated)]
-    points = [point for entry in heard for point in entry.points]
-    expects = any(entry.kind in ("bluesky", "capture") for entry in heard)
+    measured = [point for entry in heard for point in entry.points]
+    expects = any(entry.kind in ("bluesky", "capture", "log") for entry in heard)
     late = any(entry.joined_late for entry in heard)
-    found.append(checks.check_i0(profile, points, expects_points=expects, joined_late=late, listened_s=listened_s))
-    found += [_log(path, before[path], listened_s) for path in options.logs]
-    found.append(checks.check_clocks(_clock_offsets_s(heard)))
+    found.append(checks.check_i0(profile, measured, expects_points=expects, joined_late=late, listened_s=listened_s))
+    found += [_log(path, size, listened_s) for path, size in before.items()]
+    found.append(check_clocks(_clock_offsets_s(heard)))
     found += instrument.found
-    found += _disk(options, instrument, frame)
+    found += _disk(options.data_dir, points, instrument, frame)
     return found
 
 
@@ -132,60 +127,6 @@ def show_table(found: Sequence[Check], console: Console) -> None:
     console.print(f"{reds} red, {skipped} not checked, {len(found) - reds - skipped} green", highlight=False)
 
 
-def _build(profile: Profile, options: PreflightOptions) -> _Instrument:
-    """Build geometry, mask and model one by one, so that each names its own fault."""
-    built = _Instrument()
-    named = options.poni or (Path(profile.geometry.poni_file) if profile.geometry.poni_file else None)
-    geometry: DetectorGeometry | None = None
-    try:
-        geometry = geometry_from_profile(profile, options.poni)
-    except PhasecastError as error:
-        built.found.append(_fault("geometry", error))
-    else:
-        poni = named.expanduser() if named is not None else None
-        built.found.append(checks.check_geometry_age(poni, limit_h=options.max_geometry_age_h))
-        built.found += [
-            red("geometry", warning, "calibrate again, or correct the nominal values of the profile")
-            for warning in geometry.warnings
-        ]
-    try:
-        built.classifier = Classifier.from_profile(profile, options.model)
-    except PhasecastError as error:
-        built.found.append(_fault("bundle", error))
-    else:
-        if built.classifier is None:
-            built.found.append(unchecked("bundle", "the profile names none: patterns are integrated, not classified"))
-    if geometry is None:
-        return built
-    try:
-        corrections_from_profile(profile, geometry.shape)
-    except PhasecastError as error:
-        built.found.append(_fault("mask file", error))
-        return built
-    classifier = built.classifier
-    axes = (classifier.axis,) if classifier is not None else ()
-    built.integrator = Integrator.from_profile(profile, device="cpu", axes=axes, poni=options.poni)
-    if classifier is not None:
-        built.found.append(_bundle(classifier, built.integrator))
-    return built
-
-
-def _bundle(classifier: Classifier, integrator: Integrator) -> Check:
-    """Tell whether the detector sees the range that the model was trained on."""
-    seen = integrator.integrate(np.zeros(integrator.geometry.shape, np.int32)).axes[1]
-    lit = seen.norm[0] > 0
-    stamp, axis = classifier.stamp, classifier.axis
-    said = f"{stamp.name} {stamp.version}"
-    if lit.mean() < _LEAST_COVER:
-        window = "nothing of" if not lit.any() else f"{seen.tth_deg[lit].min():.2f}-{seen.tth_deg[lit].max():.2f} of"
-        return red(
-            "bundle",
-            f"{said}: the detector sees {window} {axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg",
-            "move the detector back to the window of the bundle, or choose another with --model",
-        )
-    return green("bundle", f"{said} fits energy, classes and window ({axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg)")
-
-
 def _listen(
     options: PreflightOptions, uris: Sequence[str], wires: SourceOptions, before: dict[Path, int | None]
 ) -> list[Heard]:
@@ -205,11 +146,13 @@ def _said_enough(entry: Heard) -> bool:
         return True
     match entry.kind:
         case "files":
-            return entry.frame is not None and entry.frame.received_s >= entry.began_s + checks.FRESH_AFTER_S
+            return entry.frame is not None and entry.frame.received_s >= entry.began_s + FRESH_AFTER_S
         case "simplon":
             return entry.frame is not None
         case "bluesky":
             return bool(entry.points)
+        case "log":
+            return entry.records > 0
         case _:
             return entry.state == "stopped" or bool(entry.frame and entry.points)
 
@@ -244,7 +187,7 @@ def _wire(entry: Heard) -> Check:
 
 def _test_frame(
     options: PreflightOptions, uris: Sequence[str], heard: Sequence[Heard], wires: SourceOptions, listened_s: float
-) -> tuple[_TestFrame | None, Check]:
+) -> tuple[TrialFrame | None, Check]:
     """Return the frame that is tried, and how it was come by: the named one, the newest heard, or the youngest file."""
     name = "frame"
     heard_frame = next((entry for entry in heard if entry.frame is not None), None)
@@ -252,7 +195,7 @@ def _test_frame(
         frame = heard_frame.frame
         if frame.reference.store != "file":
             stated = checks.stated_in_settings(heard_frame.settings) if heard_frame.settings else None
-            tried = _TestFrame(image=frame.image, origin="stream", stated=stated, bytes=_captured_bytes(heard_frame))
+            tried = TrialFrame(image=frame.image, stated=stated, bytes=_captured_bytes(heard_frame))
             return tried, green(name, f"frame {frame.number} of series {frame.series} came over {heard_frame.kind}")
     path = options.frame
     if path is None and heard_frame is not None and heard_frame.frame is not None:
@@ -268,11 +211,11 @@ def _test_frame(
     try:
         content = read_frame(path, wires)
     except PhasecastError as error:
-        return None, _fault(name, error)
+        return None, fault(name, error)
     age_s = time.time() - path.stat().st_mtime
     said = f"{path.name}, {content.image.shape[0]} x {content.image.shape[1]} pixels, {_age(age_s)} old"
     stated = checks.stated_in_header(content.header)
-    tried = _TestFrame(image=content.image, origin=str(path), stated=stated, bytes=_FILE_RECORD_BYTES)
+    tried = TrialFrame(image=content.image, stated=stated, bytes=_FILE_RECORD_BYTES)
     return tried, green(name, said)
 
 
@@ -297,68 +240,43 @@ def _youngest(uris: Sequence[str], wires: SourceOptions) -> Path | None:
     return None
 
 
-def _usable(frame: _TestFrame, instrument: _Instrument, profile: Profile, so_far: Check) -> Check:
-    if instrument.integrator is None:
-        return so_far
-    shape = instrument.integrator.geometry.shape
-    if frame.image.shape != shape:
-        return red(
-            so_far.name,
-            f"{so_far.what}; {profile.detector.model} has {shape[0]} x {shape[1]}",
-            "correct detector.model in the profile, or the detector's region of interest",
-        )
-    if frame.image.max() <= 0:
-        return red(so_far.name, f"{so_far.what}; no pixel holds a count", "open the shutter and take another")
-    return so_far
-
-
-def _pixels(frame: _TestFrame | None, instrument: _Instrument, profile: Profile) -> list[Check]:
-    integrator = instrument.integrator
-    if frame is None or integrator is None or frame.image.shape != integrator.geometry.shape:
-        return [unchecked("mask", "needs a frame of the detector")]
-    mask = corrections_from_profile(profile, integrator.geometry.shape).mask
-    masked = np.zeros(frame.image.shape, bool) if mask is None else mask.copy()
-    saturated = (frame.image >= profile.detector.count_limit) & ~masked
-    masked |= frame.image < 0
-    return [
-        checks.check_pixels(
-            masked=int(masked.sum()),
-            saturated=int(saturated.sum()),
-            pixels=masked.size,
-            mask_file=profile.detector.mask_file,
-        )
-    ]
-
-
 def _log(path: Path, size_before: int | None, listened_s: float) -> Check:
     size_now = _size(path)
     changed_s = path.stat().st_mtime if size_now is not None else 0.0
-    return checks.check_log(
-        path, size_before=size_before, size_now=size_now, changed_s=changed_s, listened_s=listened_s
-    )
+    return check_log(path, size_before=size_before, size_now=size_now, changed_s=changed_s, listened_s=listened_s)
 
 
 def _clock_offsets_s(heard: Sequence[Heard]) -> dict[str, float]:
     offsets: dict[str, float] = {}
     for entry in heard:
+        newest = entry.points[-1] if entry.points else None
+        fresh = newest is not None and newest.received_s >= entry.began_s + FRESH_AFTER_S
+        if newest is not None and fresh and entry.kind == "log" and newest.time_is_measured:
+            offsets[f"{entry.channel} rows"] = newest.time_s - newest.received_s
         if entry.points and entry.kind == "bluesky":
             offsets[f"{entry.channel} documents"] = entry.points[-1].time_s - entry.points[-1].received_s
         if entry.frame is not None:
-            offset_s = checks.clock_offset_of_frame_s(entry.frame, entry.began_s)
+            offset_s = clock_offset_of_frame_s(entry.frame, entry.began_s)
             if offset_s is not None:
                 offsets[f"{entry.channel} frames"] = offset_s
     return offsets
 
 
-def _disk(options: PreflightOptions, instrument: _Instrument, frame: _TestFrame | None) -> list[Check]:
-    if options.data_dir is None:
+def _log_files(uris: Sequence[str]) -> list[Path]:
+    """Return the files of sources that are logs."""
+    splits = [urlsplit(uri) for uri in uris]
+    return [Path(unquote(split.netloc + split.path)).expanduser() for split in splits if split.scheme == "log"]
+
+
+def _disk(data_dir: Path | None, points: int | None, instrument: Instrument, frame: TrialFrame | None) -> list[Check]:
+    if data_dir is None:
         return [unchecked("data directory", "none is named", "name it with --data-dir: its disk is looked at")]
     found: list[Check] = []
-    place = options.data_dir.expanduser().resolve()
+    place = data_dir.expanduser().resolve()
     try:
         disk = require_local_disk(place)
     except PhasecastError as error:
-        found.append(_fault("data directory", error))
+        found.append(fault("data directory", error))
     else:
         parent = next(folder for folder in (place, *place.parents) if folder.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
@@ -374,16 +292,11 @@ def _disk(options: PreflightOptions, instrument: _Instrument, frame: _TestFrame 
         *found,
         checks.check_disk(
             bytes_a_point=row + checks.POINT_OVERHEAD_BYTES + (frame.bytes if frame else 0),
-            points=options.points or ASSUMED_POINTS,
+            points=points or ASSUMED_POINTS,
             free_bytes=free_bytes,
-            planned=options.points is not None,
+            planned=points is not None,
         ),
     ]
-
-
-def _fault(name: str, error: PhasecastError) -> Check:
-    line = f"{error.where}: {error.what}" if error.where else error.what
-    return red(name, line, error.remedy or "correct it")
 
 
 def _size(path: Path) -> int | None:

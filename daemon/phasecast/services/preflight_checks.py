@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from phasecast.core.frame import Frame
 from phasecast.core.scan import PointMeasured
 from phasecast.profiles import Profile
 from phasecast.profiles.schema import HC_KEV_ANGSTROM
@@ -21,9 +20,6 @@ ENERGY_TOLERANCE = 2e-3
 THRESHOLD_TOLERANCE = 0.02
 THRESHOLD_SHARE = (0.4, 0.8)
 """Of the photon energy. A photon that two pixels share is counted once at a half; far from it twice, or not at all."""
-CLOCK_TOLERANCE_S = 2.0
-FRESH_AFTER_S = 1.5
-"""A watched folder gives at its first look what lies there already; what comes later has just been written."""
 MOST_MASKED_SHARE = 0.2
 DISK_RESERVE = 1.1
 POINT_OVERHEAD_BYTES = 1500
@@ -209,78 +205,6 @@ def check_i0(
         remedy = "open the shutter, look for the beam, check the monitor's gain"
         return red(name, f"{monitor} reads {newest:g}: no beam", remedy)
     return green(name, f"{monitor} reads {newest:.6g}")
-
-
-def clock_offset_of_frame_s(frame: Frame, began_s: float) -> float | None:
-    """Return the detector's clock minus ours at the end of an exposure; None if the frame does not tell.
-
-    Parameters
-    ----------
-    frame
-        A frame that came as a file: only there the stated time is a time of day.
-    began_s
-        When listening began; a file that lay there before tells nothing.
-    """
-    if frame.reference.store != "file" or frame.hardware_s is None or frame.received_s < began_s + FRESH_AFTER_S:
-        return None
-    return frame.hardware_s + (frame.exposure_s or 0.0) - frame.received_s
-
-
-def check_clocks(offsets_s: Mapping[str, float]) -> Check:
-    """Judge clocks of other computers against ours.
-
-    Parameters
-    ----------
-    offsets_s
-        Whose clock to how far it is ahead of ours, in s; what it says takes up to a second to reach us.
-    """
-    name = "clocks"
-    if not offsets_s:
-        return unchecked(
-            name, "nothing new with a time came", "take a test frame or count a point while this command listens"
-        )
-    said = ", ".join(f"{whose} {offset_s:+.1f} s" for whose, offset_s in offsets_s.items())
-    worst_s = max(offsets_s.values(), key=abs)
-    if abs(worst_s) <= CLOCK_TOLERANCE_S:
-        return green(name, f"{said} against this computer")
-    hours = round(worst_s / 1800) / 2
-    if hours and abs(worst_s - 3600 * hours) < 60:
-        remedy = f"{hours:+g} h looks like a time zone: set TZ for phasecast, or the zone of that computer"
-    else:
-        remedy = "set both clocks by NTP; logs are joined to frames by time"
-    return red(name, f"{said} against this computer", remedy)
-
-
-def check_log(
-    path: Path, *, size_before: int | None, size_now: int | None, changed_s: float, listened_s: float
-) -> Check:
-    """Tell whether a log of positions grows.
-
-    Parameters
-    ----------
-    path
-        The log.
-    size_before, size_now
-        Its bytes when listening began and ended; None if it was not there.
-    changed_s
-        POSIX time of its last change.
-    listened_s
-        How long that was.
-    """
-    name = f"log {path.name}"
-    if size_now is None:
-        return red(name, f"{path} does not exist", "start the program that writes it, or correct the path")
-    grown = size_now - (size_before or 0)
-    if grown > 0:
-        return green(name, f"{grown} bytes more in {listened_s:.0f} s")
-    if grown < 0:
-        return red(name, f"it became {-grown} bytes shorter", "let the program that writes it append, not begin anew")
-    since = datetime.fromtimestamp(changed_s).strftime("%Y-%m-%d %H:%M:%S")
-    return red(
-        name,
-        f"nothing new in {listened_s:.0f} s; last written {since}",
-        "start the program that writes it, or move a motor while this command listens",
-    )
 
 
 def check_geometry_age(path: Path | None, *, limit_h: float, now_s: float | None = None) -> Check:

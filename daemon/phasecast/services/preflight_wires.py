@@ -21,7 +21,8 @@ from phasecast.sources.uri import Source, SourceOptions, make_decoder, open_sour
 
 _TURN_S = 0.1
 _MOST_RECORDS = 400
-"""Records of one wire that are looked at; a stream at 1 kHz must not keep the check from ending."""
+"""Records of one wire that are looked at; a stream at 1 kHz must not keep the check from ending. Of a log all rows are,
+because its header stands in the first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class _Memory:
             position = CapturePosition(segment="", offset=self._count)
             self._count += 1
             record = RawRecord(position=position, received_s=received_s, channel=channel, parts=tuple(parts))
-            if len(self._records) < _MOST_RECORDS:
+            if len(self._records) < _MOST_RECORDS or channel.startswith("log"):
                 self._records.append(record)
         self.came.set()
         return position
@@ -155,7 +156,7 @@ def listen(
             for record in memory.drain():
                 source, entry = next(pair for pair in sources if pair[0].channel == record.channel)
                 entry.records += 1
-                if entry.records <= _MOST_RECORDS:
+                if entry.records <= _MOST_RECORDS or entry.kind == "log":
                     entry.take(record, source.decoder.decode(record))
             for source, entry in sources:
                 _ask(source, entry)
