@@ -23,6 +23,7 @@ from phasecast.xrd.calibration_search import FoundStart, find_start
 from phasecast.xrd.calibration_verdict import (
     RingResidual,
     refuse_far,
+    refuse_open,
     refuse_poor_fit,
     refuse_strangers,
     ring_residuals,
@@ -135,13 +136,13 @@ def calibrate(
     assert free_set is not None
     rings = ring_residuals(frame, parameters, points)
     rms_deg = float(np.sqrt(np.mean(frame.residuals_deg(parameters, points) ** 2)))
-    geometry = _geometry(start, parameters, standard)
-    refuse_poor_fit(rings, rms_deg, free_set)
+    refuse_poor_fit(rings, rms_deg)
     refuse_strangers(frame, parameters)
-    refuse_far(geometry, start, rings)
+    refuse_open(rings, free_set)
+    refuse_far(frame, parameters, nominal, rings)
     seen = {ring.line_tth_deg for ring in rings}
     return Calibration(
-        geometry=geometry,
+        geometry=_geometry(start, parameters, standard),
         standard=standard,
         start=start,
         found=found,
@@ -200,7 +201,7 @@ def _refine(
     frame: CalibrationFrame, parameters: Parameters, points: NDArray[np.float64], free: Sequence[str]
 ) -> Parameters:
     refinement = frame.refinement(parameters)
-    refinement.data = points
+    refinement.data = np.array(points)
     fix = [name for name in (*PARAMETERS, "wavelength") if name not in free]
     before = math.inf
     # pyFAI's minimiser stops early where parameters are as different as metres and radians

@@ -10,7 +10,6 @@ from pyFAI.calibrant import get_calibrant
 from pyFAI.detectors import detector_factory
 from pyFAI.geometryRefinement import GeometryRefinement
 from pyFAI.goniometer import SingleGeometry
-from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 from scipy.ndimage import gaussian_filter, median_filter
 
 from phasecast.core.errors import CalibrationError
@@ -74,23 +73,29 @@ class CalibrationFrame:
         The standard on the sample's place.
     lines
         Its lines by rising 2theta.
-    geometry
-        Detector and wavelength; where the detector is comes with each call.
-    pyfai
-        pyFAI's geometry, which answers for any parameters given to it.
+    background
+        Median of the surroundings of each pixel, shape (rows, cols).
+    single
+        pyFAI's workshop for one detector position; where the detector is comes with each call. It is kept because
+        making one takes as long as all the rest.
     """
 
     image: NDArray[np.float64]
     mask: NDArray[np.bool_]
     standard: Standard
     lines: tuple[StandardLine, ...]
-    geometry: DetectorGeometry
-    pyfai: AzimuthalIntegrator
+    background: NDArray[np.float64]
+    single: SingleGeometry
+
+    @property
+    def pyfai(self) -> GeometryRefinement:
+        """Geometry of pyFAI's; it answers for any parameters given to it."""
+        return self.single.geometry_refinement
 
     def refinement(self, parameters: Parameters) -> GeometryRefinement:
-        """Return pyFAI's refinement at the given geometry, without points."""
-        refinement: GeometryRefinement = self._single(parameters).geometry_refinement
-        return refinement
+        """Return pyFAI's refinement, set to the given geometry."""
+        self.pyfai.set_param([float(value) for value in parameters])
+        return self.pyfai
 
     def tth_deg(self, parameters: Parameters, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> Parameters:
         """Return 2theta of pixels."""
@@ -107,32 +112,14 @@ class CalibrationFrame:
         low, high = window_deg[0] - margin_deg, window_deg[1] + margin_deg
         return tuple(line for line in self.lines if low <= line.tth_deg <= high)
 
-    def _single(self, parameters: Parameters) -> SingleGeometry:
-        detector = detector_factory(self.geometry.detector, config={"orientation": self.geometry.orientation})
-        detector.mask = self.mask.astype(np.int8)
-        calibrant = get_calibrant(self.standard, wavelength=self.geometry.wavelength_angstrom * 1e-10)
-        geometry = dict(zip(PARAMETERS, (float(value) for value in parameters), strict=True))
-        return SingleGeometry(
-            "frame",
-            image=self._smooth_excess(),
-            calibrant=calibrant,
-            detector=detector,
-            geometry={**geometry, "wavelength": None},
-        )
-
-    def _smooth_excess(self) -> NDArray[np.float64]:
-        """Counts over their surroundings, smoothed by a pixel: maxima of noise would be taken for points of rings."""
-        background = median_filter(self.image, size=BACKGROUND_PX)
-        excess = np.where(self.mask, 0.0, self.image - background)
-        return np.asarray(gaussian_filter(excess, 1.0), dtype=np.float64)
-
     def extract(self, parameters: Parameters, *, points_per_deg: float = 5.0) -> NDArray[np.float64]:
         """Return points on rings that can be seen: columns row, col (pixels), index of the line; shape (n, 3).
 
         pyFAI looks for local maxima between a quarter of the gap below and above each line. A line that is not there
         yields maxima of noise, which scatter: rings whose points scatter too much, or of too few points, are left out.
         """
-        single = self._single(parameters)
+        single = self.single
+        self.refinement(parameters)
         spread = 1.4826 * float(np.median(np.abs(single.image[~self.mask])))
         least = max(NOISE_SIGMAS * spread, 1.0)
         # pyFAI shuffles its candidates with numpy's global generator: the same frame must give the same geometry
@@ -215,13 +202,23 @@ def calibration_frame(
         StandardLine(index=index, hkl=_cubic_name(reflection.hkl), tth_deg=float(value))
         for index, (value, reflection) in enumerate(zip(tth_deg, calibrant.config.reflections, strict=False))
     )
+    counts = np.where(mask, 0, image).astype(np.float64)
+    background = median_filter(counts, size=BACKGROUND_PX)
+    # smoothed by a pixel, because maxima of noise would be taken for points of rings
+    excess = gaussian_filter(np.where(mask, 0.0, counts - background), 1.0)
+    detector = detector_factory(geometry.detector, config={"orientation": geometry.orientation})
+    detector.mask = mask.astype(np.int8)
+    nominal = dict(zip(PARAMETERS, parameters_of(geometry).tolist(), strict=True))
+    single = SingleGeometry("frame", image=excess, calibrant=calibrant, detector=detector, geometry=nominal)
+    # every new value would make pyFAI collect garbage, for longer than all else takes
+    single.geometry_refinement.auto_gc = False
     return CalibrationFrame(
-        image=np.where(mask, 0, image).astype(np.float64),
+        image=counts,
         mask=mask,
         standard=standard,
         lines=lines,
-        geometry=geometry,
-        pyfai=geometry.pyfai(),
+        background=background,
+        single=single,
     )
 
 

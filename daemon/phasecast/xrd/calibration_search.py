@@ -4,25 +4,24 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 from scipy.optimize import minimize
 
 from phasecast.core.errors import CalibrationError
-from phasecast.xrd.calibration_rings import BACKGROUND_PX, PARAMETERS, CalibrationFrame, Parameters, StandardLine
+from phasecast.xrd.calibration_rings import PARAMETERS, CalibrationFrame, Parameters, StandardLine
 
 ARM_RANGE_DEG = 1.5
 """The nominal arm angle is believed to this; a wider search could take one line of a standard for its neighbour."""
 DISTANCE_RANGE_MM = 6.0
-ARM_STEP_DEG = 0.04
-DISTANCE_STEP_MM = 1.0
-COARSE_WIDTH_DEG = 0.10
-FINE_WIDTHS_DEG = (0.06, 0.025)
+ARM_STEP_DEG = 0.1
+DISTANCE_STEP_MM = 2.0
+COARSE_WIDTH_DEG = 0.15
+FINE_WIDTHS_DEG = (0.08, 0.03)
 RIVAL_SHARE = 0.9
 """A second place whose score comes so near the best one's makes the assignment of lines doubtful."""
 
 _STRONG_SIGMAS = 6.0
 _MIN_PIXELS = 40
-_MAX_PIXELS = 2000
+_MAX_PIXELS = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +117,7 @@ def _moved(parameters: Parameters, arm_index: int, shift_deg: float, away_mm: fl
 
 
 def _strong_pixels(frame: CalibrationFrame, reachable: tuple[StandardLine, ...]) -> _StrongPixels:
-    background = median_filter(frame.image, size=BACKGROUND_PX)
-    significance = (frame.image - background) / np.sqrt(np.maximum(background, 1.0))
+    significance = (frame.image - frame.background) / np.sqrt(np.maximum(frame.background, 1.0))
     significance[frame.mask] = 0
     strong = np.flatnonzero(significance.ravel() > _STRONG_SIGMAS)
     if len(strong) < _MIN_PIXELS:

@@ -11,7 +11,7 @@ from phasecast.xrd.calibration_free_set import MIN_RINGS_FOR_DISTANCE, FreeSet
 from phasecast.xrd.calibration_pattern import strange_peaks_deg
 from phasecast.xrd.calibration_rings import CalibrationFrame, Parameters
 from phasecast.xrd.calibration_search import ARM_RANGE_DEG
-from phasecast.xrd.geometry import ARM_TOLERANCE_DEG, DetectorGeometry
+from phasecast.xrd.geometry import ARM_TOLERANCE_DEG
 
 MAX_RMS_DEG = 0.02
 MAX_WINDOW_SIGMA_DEG = 0.05
@@ -71,15 +71,14 @@ def ring_residuals(
     return tuple(rings)
 
 
-def refuse_poor_fit(rings: Sequence[RingResidual], rms_deg: float, free_set: FreeSet) -> None:
-    """Refuse points that lie off their lines, and rings that leave too much open.
+def refuse_poor_fit(rings: Sequence[RingResidual], rms_deg: float) -> None:
+    """Refuse points that lie off their lines.
 
     Raises
     ------
     CalibrationError
-        If the points scatter by more than 0.02 deg rms, or 2theta stays uncertain by more than 0.05 deg somewhere.
+        If the points scatter by more than 0.02 deg rms.
     """
-    named = ", ".join(f"{ring.hkl} at {ring.line_tth_deg:.2f} deg" for ring in rings)
     if rms_deg > MAX_RMS_DEG:
         worst = max(rings, key=lambda ring: ring.rms_deg)
         raise CalibrationError(
@@ -87,6 +86,17 @@ def refuse_poor_fit(rings: Sequence[RingResidual], rms_deg: float, free_set: Fre
             f"{worst.hkl} at {worst.line_tth_deg:.2f} deg with {worst.rms_deg:.4f} deg",
             remedy="check standard, energy and detector.orientation of the profile, and start nearer with --poni",
         )
+
+
+def refuse_open(rings: Sequence[RingResidual], free_set: FreeSet) -> None:
+    """Refuse rings that leave too much open.
+
+    Raises
+    ------
+    CalibrationError
+        If 2theta stays uncertain by more than 0.05 deg somewhere on the detector.
+    """
+    named = ", ".join(f"{ring.hkl} at {ring.line_tth_deg:.2f} deg" for ring in rings)
     if free_set.window_sigma_deg > MAX_WINDOW_SIGMA_DEG:
         raise CalibrationError(
             f"too few rings: {len(rings)} ({named}); with {', '.join(free_set.free)} free they leave 2theta uncertain "
@@ -114,7 +124,9 @@ def refuse_strangers(frame: CalibrationFrame, parameters: Parameters) -> None:
         )
 
 
-def refuse_far(geometry: DetectorGeometry, start: DetectorGeometry, rings: Sequence[RingResidual]) -> None:
+def refuse_far(
+    frame: CalibrationFrame, parameters: Parameters, nominal: Parameters, rings: Sequence[RingResidual]
+) -> None:
     """Refuse a detector that is further from its start than the start may be wrong.
 
     A single ring is any line that is near enough: the start has to say which.
@@ -124,7 +136,8 @@ def refuse_far(geometry: DetectorGeometry, start: DetectorGeometry, rings: Seque
     CalibrationError
         If 2theta of the detector's centre moved by more than 1.5 deg, or 1 deg with less than three rings.
     """
-    moved_deg = geometry.centre_tth_deg - start.centre_tth_deg
+    row, col = (np.array([(length - 1) / 2]) for length in frame.image.shape)
+    moved_deg = float((frame.tth_deg(parameters, row, col) - frame.tth_deg(nominal, row, col))[0])
     few = len(rings) < MIN_RINGS_FOR_DISTANCE
     limit_deg = ARM_TOLERANCE_DEG if few else ARM_RANGE_DEG
     if abs(moved_deg) > limit_deg:
