@@ -72,7 +72,7 @@ def test_full_width_decomposed_and_cp932_names_pass_from_the_folder_to_the_truth
     with open_result(path) as result:
         assert result.ledger_sums["done"] == result.points == 60
         assert result.flag_sums["not_normalised"] == result.flag_sums["position_doubtful"] == 0
-        assert result.header.metadata["scan_name"] == "錆の断面"
+        assert result.header.metadata["title"] == "錆の断面"
         paths = result.frames["path"].to_numpy().tolist()
     assert all(Path(one).name.startswith("rust001_") for one in paths)
 

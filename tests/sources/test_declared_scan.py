@@ -342,3 +342,13 @@ def test_rows_of_an_earlier_scan_stay_out_of_one_that_is_taken_up_again():
         again.row(logged(again.declaration, n), row=n + 101)
     assert again.places() == truth(again.declaration)
     assert not again.defects
+
+
+def test_frames_of_a_scan_that_a_person_closed_are_never_taken_for_those_of_the_next():
+    scans = Scans(declared())
+    scans.take([frame(0), frame(1)])
+    one = record([b""], channel="files")
+    (*_, late) = scans.director.direct(late, one)
+    point = [m for m in scans.director.direct(frame(2, series="run_b"), one) if isinstance(m, PointMeasured)]
+    assert isinstance(late, Frame)
+    assert not set(late.keys) & {key for measured in point for key in measured.frame_keys}

@@ -29,7 +29,7 @@ from phasecast.services.derived_runs import software_versions
 from phasecast.services.monitors import point_columns
 from phasecast.services.placing import fold_rules
 from phasecast.sinks.nexus import NexusSink
-from phasecast.sources.declared_scan import DECLARED_KEY, ScanDirector
+from phasecast.sources.declared_scan import DECLARED_KEY, ScanDirector, keys_in_scan
 from phasecast.sources.file_names import readable_name
 from phasecast.sources.position_log import CHANNEL, RowNote, encode_row
 from phasecast.sources.position_log_decoder import LogDecoder
@@ -188,7 +188,7 @@ def _fold(
         for message in director.direct(_announce(ticket), _record(now_s)):
             take(message)
         assert fold is not None
-        fold.add_frame(ticket, None)
+        fold.add_frame(replace(ticket, keys=keys_in_scan(ticket.series, ticket.keys)), None)
         if record is not None:
             for decoded in decoder.decode(record):
                 for message in director.direct(decoded, record):

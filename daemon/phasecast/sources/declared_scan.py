@@ -2,7 +2,7 @@
 
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -106,6 +106,10 @@ class ScanDirector:
         if counter_key(number) not in keys and isinstance(frame, Frame) and frame.reference.store == "file":
             yield _unusable(frame, NO_NUMBER, f"{frame_id}: no number in the name of the file")
             return
+        if isinstance(frame, Frame):
+            frame = replace(frame, keys=keys_in_scan(series, keys))
+        else:
+            frame = replace(frame, frame_keys=keys_in_scan(series, keys))
         scan = self._scans.get(series)
         if scan is None:
             yield from self._open(frame, series, number, record)
@@ -171,7 +175,7 @@ class ScanDirector:
             received_s=frame.received_s,
             position=self._fields.position(*self._scan.position_um(index)) if known else {},
             scalars=frame.scalars if isinstance(frame, Frame) else {},
-            frame_keys=(counter_key(scan.first_number + place),),
+            frame_keys=keys_in_scan(scan.series, [counter_key(scan.first_number + place)]),
             time_is_measured=False,
         )
 
@@ -208,7 +212,7 @@ class ScanDirector:
             expected_points=declaration.points,
             metadata={
                 "series": series,
-                "scan_name": declaration.name,
+                "title": declaration.name or series,
                 DECLARED_KEY: declaration.model_dump(mode="json", exclude_none=True) | {FIRST_ROW_KEY: scan.first_row},
             },
         )
@@ -266,6 +270,7 @@ class ScanDirector:
             index=index,
             position=self._fields.position(x_um, y_um),
             scalars={**row.scalars, **aliases},
+            frame_keys=keys_in_scan(scan.series, row.frame_keys),
         )
         if not self._scan.is_inside(x_um, y_um):
             place = f"({x_um:g}, {y_um:g}) um"
@@ -303,6 +308,11 @@ class ScanDirector:
         self._next_row = 1
         for scan in self._scans.values():
             scan.first_row = 1
+
+
+def keys_in_scan(series: str, keys: Iterable[FrameKey]) -> tuple[FrameKey, ...]:
+    """Return names of frames that hold in one series alone: numbers, and often names, begin anew in each."""
+    return tuple(FrameKey(f"{kind}:{series}:{name}") for kind, _, name in (key.partition(":") for key in keys))
 
 
 def _unusable(frame: Frame | Defect, reason: str, detail: str) -> Defect:
