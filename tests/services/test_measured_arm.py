@@ -173,3 +173,6 @@ def test_a_scan_of_the_arm_as_the_daemon_sees_it(lab6_scan, tmp_path):
     assert read_every_dataset(path) > 20
     assert path.with_suffix(".png").exists()
     assert json.loads(path.with_suffix(".json").read_text())
+    report = (setup.data_dir / "reports" / path.with_suffix(".html").name).read_text()
+    assert "as each frame states it (2Theta)" in report
+    assert "ROBL_v1.json" in report

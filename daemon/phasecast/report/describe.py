@@ -64,8 +64,11 @@ def scan_of(result: Result, material: Material, sample: Mapping[str, str]) -> Sc
 
 def geometry_of(header: ResultHeader) -> GeometryFact:
     """Return the geometry the patterns were integrated with."""
-    given = header.processing.get("geometry")
+    arm = _part(header.processing, "arm")
+    given = header.processing.get("geometry") if not arm else _part(arm, "base")
     geometry: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    axes = arm.get("axes")
+    fields = tuple(_text(axis, "field") for axis in axes if isinstance(axis, Mapping)) if isinstance(axes, list) else ()
     nominal = _part(header.profile, "geometry")
     energy = _number(header.processing.get("energy_kev", header.profile.get("energy_kev")))
     wavelength = _number(geometry.get("wavelength_angstrom"))
@@ -75,8 +78,9 @@ def geometry_of(header: ResultHeader) -> GeometryFact:
     return GeometryFact(
         detector=_text(geometry, "detector") or _text(_part(header.profile, "detector"), "model"),
         distance_mm=_first_number(geometry.get("distance_mm"), nominal.get("distance_mm")),
-        arm_tth_deg=_first_number(geometry.get("rot1_deg"), nominal.get("arm_tth_deg")),
-        origin=_text(geometry, "origin"),
+        arm_tth_deg=None if arm else _first_number(geometry.get("rot1_deg"), nominal.get("arm_tth_deg")),
+        arm_fields=tuple(field for field in fields if field),
+        origin=_text(arm or geometry, "origin"),
         residual_deg=_number(geometry.get("residual_deg")),
         geometry_id=_text(header.processing, "geometry_id"),
         energy_kev=energy,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from phasecast.core.words import Words
-from phasecast.report.methods import pair, quantity, validation_text
+from phasecast.report.methods import arm_text, pair, quantity, validation_text
 from phasecast.report.model import Report
 
 _FIELDS_SHOWN = 14
@@ -77,7 +77,7 @@ def instrument_rows(report: Report, say: Words) -> list[tuple[str, str]]:
         (say("report.beam"), pair(report.scan.beam_um, "µm", say)),
         (say("report.detector"), geometry.detector or unknown),
         (say("report.distance"), quantity(geometry.distance_mm, "mm", say)),
-        (say("report.arm"), quantity(geometry.arm_tth_deg, "°", say)),
+        (say("report.arm"), arm_text(geometry, say)),
         (say("report.axis"), axis),
         (say("report.geometry_origin"), geometry.origin or unknown),
         (say("report.residual"), quantity(geometry.residual_deg, "°", say)),

@@ -1,7 +1,7 @@
 """The paragraph that can be pasted into the methods section of a paper."""
 
 from phasecast.core.words import LANGUAGES, Words, words
-from phasecast.report.model import Report, Setting
+from phasecast.report.model import GeometryFact, Report, Setting
 
 SIMULATION_ONLY = "simulation only"
 
@@ -9,6 +9,13 @@ SIMULATION_ONLY = "simulation only"
 def methods_paragraphs(report: Report) -> dict[str, str]:
     """Return the paragraph in every language; what the result does not say is called unknown."""
     return {language: _paragraph(report, words(language)) for language in LANGUAGES}
+
+
+def arm_text(geometry: GeometryFact, say: Words) -> str:
+    """Return where the arm was, or what says so of each frame."""
+    if geometry.arm_fields:
+        return say("report.arm_moves", fields=", ".join(geometry.arm_fields))
+    return quantity(geometry.arm_tth_deg, "°", say)
 
 
 def quantity(value: float | None, unit: str, say: Words, digits: int = 4) -> str:
@@ -67,7 +74,7 @@ def _paragraph(report: Report, say: Words) -> str:
             version=report.versions.get("phasecast", unknown),
             pyfai=report.versions.get("pyFAI", unknown),
             distance=quantity(geometry.distance_mm, "mm", say),
-            arm=quantity(geometry.arm_tth_deg, "°", say),
+            arm=arm_text(geometry, say),
             origin=geometry.origin or unknown,
             residual=quantity(geometry.residual_deg, "°", say),
             bins=geometry.bins,

@@ -71,6 +71,9 @@ class GeometryFact(Part):
     detector: str | None
     distance_mm: float | None
     arm_tth_deg: float | None
+    arm_fields: tuple[str, ...] = Field(
+        default=(), description="What states the arm's angles of each frame; empty for an arm that stands still."
+    )
     origin: str | None
     residual_deg: float | None
     geometry_id: str | None
