@@ -106,12 +106,15 @@ class KnownScan:
         What it may be called: file name, number, series.
     folder
         Folder of its frames; None if they lie in none.
+    has_frames
+        Whether the result holds a frame, so that the folder is known for good.
     """
 
     raw_uid: str
     result: Path
     names: frozenset[str]
     folder: Path | None = None
+    has_frames: bool = False
 
 
 class SampleFiles:

@@ -39,7 +39,7 @@ class KnownScans:
             found = known_scan(entry.path)
         except (PhasecastError, OSError, KeyError):
             return None
-        if found.folder is not None or entry.state == "closed":
+        if found.has_frames or entry.state == "closed":
             self._known[entry.path] = found
         return found
 
@@ -62,7 +62,9 @@ def known_scan(path: Path) -> KnownScan:
     if isinstance(series, str):
         names |= {series, series.rpartition("/")[2], series.rpartition("/")[0]} - {""}
     folder = Path(reference.path).parent if reference is not None and reference.store == "file" else None
-    return KnownScan(raw_uid=header.raw_uid, result=path, names=frozenset(names), folder=folder)
+    return KnownScan(
+        raw_uid=header.raw_uid, result=path, names=frozenset(names), folder=folder, has_frames=reference is not None
+    )
 
 
 def note_sample_files(directory: DataDirectory, result: Path) -> tuple[str, ...]:

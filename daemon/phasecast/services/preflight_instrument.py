@@ -15,9 +15,6 @@ from phasecast.xrd.corrections import corrections_from_profile
 from phasecast.xrd.geometry import DetectorGeometry, geometry_from_profile
 from phasecast.xrd.integrator import Integrator
 
-_LEAST_COVER = 0.95
-"""Share of the bundle's bins that the detector must see."""
-
 
 @dataclass(slots=True, kw_only=True)
 class TrialFrame:
@@ -110,18 +107,15 @@ def build_instrument(
 
 
 def _bundle(classifier: Classifier, integrator: Integrator) -> Check:
-    """Tell whether the detector sees the range that the model was trained on."""
-    seen = integrator.integrate(np.zeros(integrator.geometry.shape, np.int32)).axes[1]
-    lit = seen.norm[0] > 0
+    """Tell whether the detector sees the range that the model was trained on, at its energy."""
+    geometry = integrator.geometry
+    seen = integrator.integrate(np.zeros(geometry.shape, np.int32)).axes[1]
     stamp, axis = classifier.stamp, classifier.axis
     said = f"{stamp.name} {stamp.version}"
-    if lit.mean() < _LEAST_COVER:
-        window = "nothing of" if not lit.any() else f"{seen.tth_deg[lit].min():.2f}-{seen.tth_deg[lit].max():.2f} of"
-        return red(
-            "bundle",
-            f"{said}: the detector sees {window} {axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg",
-            "move the detector back to the window of the bundle, or choose another with --model",
-        )
+    (reason,) = classifier.why_not(seen, geometry.wavelength_angstrom)
+    if reason:
+        remedy = "move the detector back to the window of the bundle, or choose another with --model"
+        return red("bundle", f"{said}: {reason}", remedy)
     return green("bundle", f"{said} fits energy, classes and window ({axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg)")
 
 
