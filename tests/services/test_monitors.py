@@ -1,6 +1,7 @@
 """Monitors from the profile to the file: no beam, transmission, normalised and subtracted patterns."""
 
 import signal
+from dataclasses import replace
 
 import fabio
 import h5py
@@ -9,6 +10,7 @@ import pytest
 
 from phasecast.core.errors import ProfileError
 from phasecast.core.ledger import PointFlag, PointState
+from phasecast.core.scan import PointMeasured
 from phasecast.pipeline.beam_columns import BeamColumns, EmptyBeam
 from phasecast.profiles import EmptyFrame, list_profiles, load_profile
 from phasecast.results import layout, open_result
@@ -66,6 +68,27 @@ def test_points_without_beam_are_rejected_and_hold_no_confidence_in_whatever_ord
         patterns = file[layout.INTENSITY_PATH][...]
         assert np.array_equal(patterns, [reduced(index).columns["intensity"] for index in range(POINTS)])
     assert fold.beam.usual_i0 == np.median([s["i0"] for k, s in enumerate(scan.scalars) if k not in dark])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_monitors_that_frames_state_count_as_those_of_events_and_never_against_them(tmp_path, seed):
+    """The flux in sidecars, the diode in events; one sidecar contradicts its event, which then holds."""
+    profile = profile_with(**I0_I1, empty_ratio=1.6e-6)
+    both = [{"i0": one["i0"], "i1": 0.5 + 1e-6 * index} for index, one in enumerate(flux())]
+    path, _ = file_of(BeamScan(profile, both), tmp_path, "events.nxs")
+    events = [{"i1": one["i1"]} for one in both]
+    scan = BeamScan(profile, events)
+    messages = [
+        item if isinstance(item, PointMeasured)
+        else replace(item, scalars={"i0": both[item.number]["i0"], "i1": 7.0, "angle": 3.0})
+        for item in scan.messages(seed or None)
+    ]  # fmt: skip
+    other, _ = file_of(scan, tmp_path, "sidecars.nxs", messages=messages, turns=seed)
+    with h5py.File(path) as one, h5py.File(other) as two:
+        for name in ("scalars/i0", "scalars/diode", "scalars/transmission", "state", "flags", "reason"):
+            values = one[f"/entry/ledger/{name}"][...], two[f"/entry/ledger/{name}"][...]
+            assert np.array_equal(*values, equal_nan=values[0].dtype.kind == "f"), name
+        assert np.array_equal(one[layout.CONFIDENCES][...], two[layout.CONFIDENCES][...], equal_nan=True)
 
 
 def test_points_without_beam_are_named_with_how_little_there_was(tmp_path):

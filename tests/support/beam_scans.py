@@ -125,7 +125,7 @@ class BeamScan:
             else:
                 ticket = ticket_of(item)
                 known = left is not None and reference_key(ticket.reference) in left.committed
-                fold.add_frame(ticket, None if known else reduced(item.number))
+                fold.add_frame(ticket, None if known else reduced(item.number), scalars=item.scalars)
             if turns is None or rng.random() < 0.2:
                 run.emit(fold.take_turn(), fold, CapturePosition(segment="a", offset=7))
         if stop:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,7 @@ class ScanFold:
         self._by_order = False
         self._announced: list[int | None] = []
         self._outcomes: dict[FrameId, Outcome] = {}
+        self._stated: dict[FrameId, Mapping[str, float]] = {}
         self._frames_seen = SeenFrames()
         self._rejected: dict[FrameId, int] = {}
         self._point_indices = RangeSet()
@@ -226,6 +228,8 @@ class ScanFold:
         if self.rules.frames_place_themselves:
             self._add_own_point(ticket, position_um or {}, scalars or {})
         else:
+            if scalars:
+                self._stated[ticket.frame_id] = scalars
             self._apply(self._joiner.add_frame(ticket))
 
     def add_defect(self, defect: Defect) -> None:
@@ -286,6 +290,7 @@ class ScanFold:
                 )
             )
             self._outcomes.pop(ticket.frame_id, None)
+            self._stated.pop(ticket.frame_id, None)
         self.counters["surplus_frames"] += len(surplus)
         if self._joiner.lead_in_frames:
             self.counters["lead_in_frames"] = self._joiner.lead_in_frames
@@ -328,6 +333,7 @@ class ScanFold:
         outcome = self._outcomes.pop(ticket.frame_id)
         point = self._waiting.pop(index)
         self.points.set_frame(index, ticket.reference)
+        self._complete_scalars(index, self._stated.pop(ticket.frame_id, None))
         flags = PointFlag.JOINED_BY_ORDER if match.how == "order" else PointFlag.NONE
         if self.rules.with_event is not None and ticket.reference is not None:
             numbers = {**_numbers(self.start.metadata), **point.position, **point.scalars}
@@ -440,9 +446,11 @@ class ScanFold:
             if self.rules.frames_place_themselves:
                 self._place(index, position_um, scalars, ticket.time_s)
             self.points.set_frame(index, ticket.reference)
+            self._complete_scalars(index, scalars)
             self._score(index, outcome, ticket.received_s)
         elif isinstance(self._outcomes.get(ticket.frame_id), Rejection):
             self._outcomes[ticket.frame_id] = outcome  # it still waits for its position
+            self._stated[ticket.frame_id] = scalars
         else:
             return False
         self.counters["frames_completed_late"] += 1
@@ -451,14 +459,26 @@ class ScanFold:
     def _place(self, index: int, position: Mapping[str, float], scalars: Mapping[str, float], time_s: float) -> None:
         x_um, y_um = self.rules.place(position)
         self.points.set_place(index, x_um, y_um, time_s)
+        flags = PointFlag.NONE if x_um == x_um and y_um == y_um else PointFlag.NO_POSITION
+        self.ledger.replace_flags(index, PointFlag.NO_POSITION, flags)
         fields = self.rules.scalar_fields
-        self._judge_again(
-            self.beam.take(index, {name: scalars[field] for name, field in fields.items() if field in scalars})
-        )
+        self._take_scalars(index, {name: scalars[field] for name, field in fields.items() if field in scalars})
+
+    def _complete_scalars(self, index: int, stated: Mapping[str, float] | None) -> None:
+        """Take those scalars of a point that its event lacks and its frame states, in header or sidecar."""
+        if not stated:
+            return
+        fields = self.rules.scalar_fields
+        known = {name: value for name in fields if not isnan(value := self.points.scalar(name, index))}
+        fresh = {name: stated[field] for name, field in fields.items() if name not in known and field in stated}
+        if fresh:
+            self._take_scalars(index, known | fresh)
+
+    def _take_scalars(self, index: int, scalars: Mapping[str, float]) -> None:
+        self._judge_again(self.beam.take(index, scalars))
         for touched in self.beam.take_touched():
             self.ledger.touch(touched)
-        flags = PointFlag.NONE if x_um == x_um and y_um == y_um else PointFlag.NO_POSITION
-        self.ledger.replace_flags(index, PointFlag.NO_POSITION | BEAM_FLAGS, flags | self.beam.flags(index))
+        self.ledger.replace_flags(index, BEAM_FLAGS, self.beam.flags(index))
 
     def _spread_doubt(self) -> None:
         doubt = self._check.doubt

@@ -38,8 +38,7 @@ def source_options(profile: Profile) -> SourceOptions:
         number_pattern=files.number_regex,
         raw_shape=_raw_shape(profile),
         number_fields=tuple(axis.field for axis in profile.geometry.arm),
-        # where events give the scalars, what a frame states of them is not asked for
-        monitor_fields=tuple(scalar_fields(profile).values()) if files.position_from != "documents" else (),
+        monitor_fields=tuple(scalar_fields(profile).values()),
         sidecar=files.sidecar,
         read_budget=ReadBudget(files.max_read_mb_per_s * 1e6),
         copy_frames=files.copy_frames,
