@@ -12,6 +12,7 @@ from phasecast.core.errors import FrameError, GeometryError
 from phasecast.profiles import ArmAxis, Profile, load_profile
 from phasecast.xrd.geometry import DetectorGeometry
 from phasecast.xrd.goniometer import STEP_DEG, Arm, rotation, rotations_deg
+from phasecast.xrd.integrator import Integrator
 
 LAB6_SCAN = "pilatus300kw_lab6_arm_scan"
 
@@ -150,3 +151,9 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path, measured_data: Path) 
     broken.write_text('{"content": "Goniometer calibration v1.1"')
     with pytest.raises(GeometryError, match="not a goniometer file"):
         Arm.from_profile(load_profile("ssrl-lab6-arm"), broken)
+
+
+def test_no_frame_is_integrated_without_its_angles() -> None:
+    integrator = Integrator.from_profile(load_profile("i07-scan"), device="cpu")
+    with pytest.raises(GeometryError, match="the arm moves"):
+        integrator.integrate(np.ones((195, 487), np.int32))

@@ -13,6 +13,7 @@ from phasecast.services.preflight_checks import Check, Stated, green, red, unche
 from phasecast.xrd.classifier import Classifier
 from phasecast.xrd.corrections import corrections_from_profile
 from phasecast.xrd.geometry import DetectorGeometry, geometry_from_profile
+from phasecast.xrd.goniometer import Arm
 from phasecast.xrd.integrator import Integrator
 
 
@@ -70,7 +71,8 @@ def build_instrument(
     named = poni or (Path(profile.geometry.poni_file) if profile.geometry.poni_file else None)
     geometry: DetectorGeometry | None = None
     try:
-        geometry = geometry_from_profile(profile, poni)
+        arm = Arm.from_profile(profile, poni)
+        geometry = geometry_from_profile(profile, poni) if arm is None else arm.base
     except PhasecastError as error:
         built.found.append(fault("geometry", error))
     else:
@@ -108,6 +110,9 @@ def build_instrument(
 
 def _bundle(classifier: Classifier, integrator: Integrator) -> Check:
     """Tell whether the detector sees the range that the model was trained on, at its energy."""
+    if integrator.arm is not None:
+        said = f"{classifier.stamp.name} {classifier.stamp.version}: the arm moves"
+        return unchecked("bundle", f"{said}, each frame is classified where it covers the window")
     geometry = integrator.geometry
     seen = integrator.integrate(np.zeros(geometry.shape, np.int32)).axes[1]
     stamp, axis = classifier.stamp, classifier.axis

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from phasecast.core.errors import GeometryError
 from phasecast.profiles import PatternAxis, Profile
 from phasecast.xrd.corrections import PixelCorrections, corrections_from_profile
 from phasecast.xrd.device import ChosenDevice, DeviceChoice, choose_device
@@ -174,7 +175,7 @@ class Integrator:
         frames
             Integer counts, shape (rows, cols) or (n, rows, cols).
         geometry
-            Where the detector was, or a .poni file that says it; default is the profile's.
+            Where the detector was, or a .poni file that says it; default is the profile's, if its arm stands still.
 
         Raises
         ------
@@ -184,6 +185,12 @@ class Integrator:
             If the geometry cannot be used.
         """
         if geometry is None:
+            if self._arm is not None:
+                raise GeometryError(
+                    "the arm moves, and nothing says where it was for these frames",
+                    where=f"profile {self._profile.name}: geometry.arm",
+                    remedy="give the geometry of the frames: integrator.arm.geometry_at(angles)",
+                )
             geometry = self._geometry
         elif not isinstance(geometry, DetectorGeometry):
             geometry = geometry_from_profile(self._profile, geometry)
