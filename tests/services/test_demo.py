@@ -47,3 +47,16 @@ def test_demo_with_frames_as_files_agrees_with_the_truth_and_its_frames_can_be_c
     for row, entry in zip(rows, json.loads(alone.stdout), strict=True):
         # four decimals are printed
         assert [entry["confidences"][name] for name in names] == pytest.approx(live[row].tolist(), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_demo_whose_log_comes_after_the_scan_ends_with_the_same_map(tmp_path):
+    ended = run("demo", "--once", "--no-page", "--log-later", "--shape", "6x10", "--data-dir", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "ledger: 60 done" in ended.stderr
+    assert float(re.search(r"mean F1 of the oxides: (\d\.\d+)", ended.stderr)[1]) > 0.5
+    later, without = sorted(tmp_path.glob("*/results/*.nxs"), reverse=True)[:2]
+    assert later.name == f"{without.stem}_positions.nxs"
+    with open_result(without) as result:
+        assert result.flag_sums["no_position"] == result.points_done == 60
+    assert validation(later)[1] == 0

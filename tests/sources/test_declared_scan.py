@@ -348,7 +348,42 @@ def test_frames_of_a_scan_that_a_person_closed_are_never_taken_for_those_of_the_
     scans = Scans(declared())
     scans.take([frame(0), frame(1)])
     one = record([b""], channel="files")
-    (*_, late) = scans.director.direct(late, one)
+    (*_, late) = scans.director.direct(frame(2), one)
     point = [m for m in scans.director.direct(frame(2, series="run_b"), one) if isinstance(m, PointMeasured)]
     assert isinstance(late, Frame)
     assert not set(late.keys) & {key for measured in point for key in measured.frame_keys}
+
+
+def test_files_of_finished_scans_that_are_seen_again_disturb_neither_a_scan_taken_up_nor_the_next():
+    first = Scans(declared(log=BY_ORDER))
+    first.take(frame(n) for n in range(12))
+    first.take([frame(0, series="run_b")])
+    done, taken_up = first.folds
+    again = Scans(declared(log=BY_ORDER), first_rows={taken_up: 13}, finished={done})
+    again.take(frame(n, series="run_b") for n in range(6))
+    again.take(frame(n) for n in range(12))
+    for n in range(24):
+        again.row(logged(again.declaration, n % 12))
+    again.take(frame(n, series="run_b") for n in range(6, 12))
+    assert list(again.folds) == [taken_up]
+    assert again.places() == truth(again.declaration)
+    fresh = Scans(declared(log=BY_ORDER), finished={done})
+    fresh.take(frame(n) for n in range(12))
+    fresh.take(frame(n, series="run_c") for n in range(12))
+    for n in range(24):
+        fresh.row(logged(fresh.declaration, n % 12))
+    assert fresh.places() == truth(fresh.declaration)
+
+
+def test_rows_that_lag_over_the_start_of_the_next_scan_are_never_taken_for_its_own_in_silence():
+    scans = Scans(declared(log=BY_ORDER))
+    scans.take(frame(n) for n in range(12))
+    for n in range(11):
+        scans.row(logged(scans.declaration, n))
+    scans.take(frame(n, series="run_b") for n in range(12))
+    for n in range(11, 24):
+        scans.row(logged(scans.declaration, n % 12))
+    before, after = scans.folds.values()
+    assert scans.places(before) == scans.places(after) == truth(scans.declaration)
+    assert after.doubt is not None
+    assert "run_a had 11 rows of the log for 12 frames" in after.doubt.reason

@@ -1,6 +1,6 @@
 """From the declaration of a scan to what the live service needs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -65,20 +65,22 @@ class DeclaredScan:
         """Return the options of the wires, with the log's."""
         return replace(options, log=self.declaration.log, point_s=self.declaration.exposure_s)
 
-    def director(self, unfinished: Mapping[str, ResultHeader]) -> ScanDirector:
+    def director(self, unfinished: Mapping[str, ResultHeader], finished: Collection[str] = ()) -> ScanDirector:
         """Return the director of a service that takes up unfinished results again.
 
         Parameters
         ----------
         unfinished
             Raw uid to header.
+        finished
+            Raw uids of results that are finished.
         """
         first_rows = {
             uid: int(header.metadata[DECLARED_KEY][FIRST_ROW_KEY])
             for uid, header in unfinished.items()
             if DECLARED_KEY in header.metadata
         }
-        return ScanDirector(self.declaration, stage_fields(self.profile), first_rows=first_rows)
+        return ScanDirector(self.declaration, stage_fields(self.profile), first_rows=first_rows, finished=finished)
 
 
 def declare(profile: Profile, path: Path) -> DeclaredScan:

@@ -185,6 +185,11 @@ class DerivedRuns:
         """Raw uid to header of the results that wait to be taken up again."""
         return {uid: result.header for uid, result in self._unfinished.items()}
 
+    @property
+    def finished_uids(self) -> frozenset[str]:
+        """Raw uids of the results that are finished."""
+        return frozenset(self._finished)
+
     def open(self, start: ScanStart, position: CapturePosition) -> DerivedRun | None:
         """Open the run of a scan; None if its result is finished already.
 

@@ -135,7 +135,7 @@ def run_live_xrd(options: LiveOptions) -> int:
             samples=SampleSources(directory, profile, uris),
         )
         replay_from, committed = runs.recover()
-        director = declared.director(runs.unfinished_headers) if declared is not None else None
+        director = declared.director(runs.unfinished_headers, runs.finished_uids) if declared is not None else None
         stack.callback(runs.close)
         capture = stack.enter_context(CaptureWriter(directory.captures))
         reader = stack.enter_context(CaptureReader(directory.captures, replay_from or capture.end))

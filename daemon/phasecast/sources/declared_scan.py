@@ -2,7 +2,7 @@
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -40,6 +40,7 @@ class _Scan:
     points: int = 0
     """Points that have their place: the next one's index."""
     stopped: bool = False
+    finished: bool = False
     coarse_named: bool = False
     pauses: RowPauses
     log: LogWatch
@@ -58,11 +59,19 @@ class ScanDirector:
         Names of the axes.
     first_rows
         Raw uid of scans that are taken up again to the first row of the log that is theirs.
+    finished
+        Raw uids of scans whose result is finished: their files and rows, recorded again after a restart, are known.
     """
 
     def __init__(
-        self, declaration: ScanDeclaration, fields: StageFields, *, first_rows: Mapping[str, int] | None = None
+        self,
+        declaration: ScanDeclaration,
+        fields: StageFields,
+        *,
+        first_rows: Mapping[str, int] | None = None,
+        finished: Collection[str] = (),
     ) -> None:
+        self._finished = frozenset(finished)
         self._scan = declaration
         self._fields = fields
         self._first_rows = dict(first_rows or {})
@@ -115,6 +124,8 @@ class ScanDirector:
             yield from self._open(frame, series, number, record)
             scan = self._scans[series]
         earlier = scan.frames.setdefault(number, frame_id)
+        if scan.finished:
+            return
         if earlier != frame_id:
             yield _unusable(
                 frame, DOUBLED_NUMBER, f"{earlier} and {frame_id} have one number, {number}; the first counts"
@@ -180,10 +191,9 @@ class ScanDirector:
         )
 
     def _open(self, frame: Frame | Defect, series: str, number: int, record: RawRecord) -> Iterator[Message]:
-        if self._current is not None and not self._current.stopped:
-            yield from self._stop(self._current, frame.received_s)
         uid = _uid_of(frame, series, self._scan.name, record)
         declaration = self._scan
+        lacking = self._current if self._current is not None and self._lacks_rows(self._current) else None
         scan = _Scan(
             uid=uid,
             series=series,
@@ -197,7 +207,14 @@ class ScanDirector:
                 row_frames=declaration.row_frames,
             ),
         )
-        self._scans[series] = self._current = scan
+        self._scans[series] = scan
+        if uid in self._finished:
+            scan.finished = scan.stopped = True
+            yield from self._take_waiting()
+            return
+        if self._current is not None and not self._current.stopped:
+            yield from self._stop(self._current, frame.received_s)
+        self._current = scan
         slow, fast = (
             (self._fields.y, self._fields.x) if declaration.fast_axis == "x" else (self._fields.x, self._fields.y)
         )
@@ -224,15 +241,24 @@ class ScanDirector:
                 channel=record.channel,
                 received_s=frame.received_s,
             )
+        if lacking is not None:
+            reason = (
+                f"scan {lacking.series} had {lacking.points} rows of the log for {len(lacking.frames)} frames when "
+                "this one began; rows that are joined by their order do not tell whose they are"
+            )
+            yield PositionDoubt(uid=uid, from_index=0, to_index=None, reason=reason)
+        yield from self._take_waiting()
+
+    def _take_waiting(self) -> Iterator[Message]:
         waiting, self._waiting = self._waiting, deque(maxlen=_WAITING_ROWS)
-        self._seen_rows.clear()
+        self._seen_rows.difference_update(number for row in waiting if (number := _row_of(row)) is not None)
         for row in waiting:
             yield from self._take_row(row)
 
     def _take_row(self, row: PointMeasured | Defect) -> Iterator[Message]:
         if self._log is None:
             return
-        number = row.index if isinstance(row, PointMeasured) else row.number
+        number = _row_of(row)
         assert number is not None
         scan = self._scan_of_row(row)
         if number in self._seen_rows or (scan is not None and number < scan.first_row):
@@ -252,6 +278,8 @@ class ScanDirector:
         self._next_row = max(self._next_row, number + 1)
         index = scan.points
         scan.points += 1
+        if scan.finished:
+            return
         if isinstance(row, PointMeasured):
             yield from self._place_row(scan, row, index)
         yield from scan.log.lag(scan.points, len(scan.frames), row.received_s)
@@ -289,7 +317,16 @@ class ScanDirector:
             if parsed is not None:
                 named = [scan for series, scan in self._scans.items() if _tail(series) == parsed.series]
                 return named[-1] if named else None
-        return self._current
+        # rows that name no file are the oldest scan's that still lacks some; one that is taken up again knows its own
+        older = (scan for scan in self._scans.values() if scan is not self._current and not self._first_rows)
+        return next((scan for scan in older if self._lacks_rows(scan, even_named=True)), self._current)
+
+    def _lacks_rows(self, scan: _Scan, *, even_named: bool = False) -> bool:
+        """Whether rows of a scan are still to come; in the order alone there is something to confuse."""
+        if self._log is None or (self._log.joins_by != "order" and not even_named):
+            return False
+        frames = min(len(scan.frames), self._scan.expected_frames)
+        return scan.points < frames * self._scan.row_points // self._scan.row_frames
 
     def _stop(self, scan: _Scan, time_s: float) -> Iterator[Message]:
         if scan.stopped:
@@ -337,6 +374,10 @@ def _uid_of(frame: Frame | Defect, series: str, name: str, record: RawRecord) ->
 
 def _time_of(frame: Frame | Defect) -> float:
     return frame.received_s if frame.hardware_s is None else frame.hardware_s
+
+
+def _row_of(row: PointMeasured | Defect) -> int | None:
+    return row.index if isinstance(row, PointMeasured) else row.number
 
 
 def _file_of(key: FrameKey) -> str:
