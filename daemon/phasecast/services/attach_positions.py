@@ -29,7 +29,8 @@ from phasecast.services.derived_runs import software_versions
 from phasecast.services.monitors import point_columns
 from phasecast.services.placing import fold_rules
 from phasecast.sinks.nexus import NexusSink
-from phasecast.sources.declared_scan import DECLARED_KEY, ScanDirector, keys_in_scan
+from phasecast.sources.declared_frames import keys_in_scan
+from phasecast.sources.declared_scan import DECLARED_KEY
 from phasecast.sources.file_names import readable_name
 from phasecast.sources.position_log import CHANNEL, RowNote, encode_row
 from phasecast.sources.position_log_decoder import LogDecoder
@@ -156,7 +157,7 @@ def _fold(
 ) -> tuple[ScanStart, ScanFold, list[str]]:
     """Join frames and rows as the live service does."""
     assert declared.declaration.log is not None
-    director = ScanDirector(declared.declaration, stage_fields(declared.profile))
+    director = declared.director({})
     rules = fold_rules(declared.profile)
     decoder = LogDecoder(declared.declaration.log, point_s=declared.declaration.exposure_s)
     start: ScanStart | None = None

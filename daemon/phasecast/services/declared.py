@@ -1,5 +1,6 @@
 """From the declaration of a scan to what the live service needs."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +81,13 @@ class DeclaredScan:
             for uid, header in unfinished.items()
             if DECLARED_KEY in header.metadata
         }
-        return ScanDirector(self.declaration, stage_fields(self.profile), first_rows=first_rows, finished=finished)
+        return ScanDirector(
+            self.declaration,
+            stage_fields(self.profile),
+            first_rows=first_rows,
+            finished=finished,
+            number_pattern=re.compile(self.profile.frame_files.number_regex),
+        )
 
 
 def declare(profile: Profile, path: Path) -> DeclaredScan:

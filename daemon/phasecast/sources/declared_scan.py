@@ -1,15 +1,16 @@
 """Scans that no document announces: frames and rows of a log become the messages of a declared scan."""
 
-import uuid
+import re
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
-from phasecast.core.frame import Frame, FrameId, FrameKey, FrameReference, counter_key
+from phasecast.core.frame import Frame, FrameKey, counter_key
 from phasecast.core.record import RawRecord
-from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanAxis, ScanStart, ScanStop, ScanUid
+from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanAxis, ScanStart, ScanStop
 from phasecast.profiles import ScanDeclaration, time_zone
+from phasecast.sources.declared_frames import CountedFrames, OpenScan, keys_in_scan, time_of, uid_of, unusable
 from phasecast.sources.declared_wires import StageFields
 from phasecast.sources.frame_name import parse_frame_name
 from phasecast.sources.position_log_decoder import NO_SCAN, REWRITTEN_LOG, UNREADABLE_ROW, X_FIELD, Y_FIELD
@@ -21,29 +22,12 @@ DECLARED_KEY = "declared_scan"
 FIRST_ROW_KEY = "first_row"
 
 DOUBLED_NUMBER = "doubled frame number"
-LEAD_IN = "lead-in frame"
 SURPLUS = "surplus frame"
 NO_NUMBER = "frame without number"
 OUTSIDE = "position outside the declared range"
 
 _WAITING_ROWS = 200_000
 _EARLIER = timedelta(hours=1)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Scan:
-    uid: ScanUid
-    series: str
-    first_number: int
-    first_row: int
-    frames: dict[int, FrameId] = field(default_factory=dict)
-    points: int = 0
-    """Points that have their place: the next one's index."""
-    stopped: bool = False
-    finished: bool = False
-    coarse_named: bool = False
-    pauses: RowPauses
-    log: LogWatch
 
 
 class ScanDirector:
@@ -61,6 +45,8 @@ class ScanDirector:
         Raw uid of scans that are taken up again to the first row of the log that is theirs.
     finished
         Raw uids of scans whose result is finished: their files and rows, recorded again after a restart, are known.
+    number_pattern
+        See `parse_frame_name`; as for the files.
     """
 
     def __init__(
@@ -70,14 +56,17 @@ class ScanDirector:
         *,
         first_rows: Mapping[str, int] | None = None,
         finished: Collection[str] = (),
+        number_pattern: re.Pattern[str] | None = None,
     ) -> None:
+        self._number_pattern = number_pattern
         self._finished = frozenset(finished)
         self._scan = declaration
         self._fields = fields
+        self._counted = CountedFrames(declaration, fields)
         self._first_rows = dict(first_rows or {})
         self._log = declaration.log if declaration.positions_from == "log" else None
-        self._scans: dict[str, _Scan] = {}
-        self._current: _Scan | None = None
+        self._scans: dict[str, OpenScan] = {}
+        self._current: OpenScan | None = None
         self._waiting: deque[PointMeasured | Defect] = deque(maxlen=_WAITING_ROWS)
         self._seen_rows: set[int] = set()
         self._next_row = 1
@@ -113,7 +102,7 @@ class ScanDirector:
         assert frame_id is not None
         series = frame.series or frame_id.rpartition("/")[0]
         if counter_key(number) not in keys and isinstance(frame, Frame) and frame.reference.store == "file":
-            yield _unusable(frame, NO_NUMBER, f"{frame_id}: no number in the name of the file")
+            yield unusable(frame, NO_NUMBER, f"{frame_id}: no number in the name of the file")
             return
         if isinstance(frame, Frame):
             frame = replace(frame, keys=keys_in_scan(series, keys))
@@ -127,74 +116,29 @@ class ScanDirector:
         if scan.finished:
             return
         if earlier != frame_id:
-            yield _unusable(
+            yield unusable(
                 frame, DOUBLED_NUMBER, f"{earlier} and {frame_id} have one number, {number}; the first counts"
             )
             return
         if scan is not self._current or (scan.stopped and number - scan.first_number >= self._scan.expected_frames):
             if isinstance(frame, Frame):
-                yield _unusable(frame, SURPLUS, f"frame {frame_id} came after its scan was complete")
+                yield unusable(frame, SURPLUS, f"frame {frame_id} came after its scan was complete")
             else:
                 yield replace(frame, frame_id=None)
             return
         if self._log is None:
-            yield from self._take_counted(scan, frame, number)
+            yield from self._counted.take(scan, frame, number)
         else:
             yield frame
             yield from scan.log.lag(scan.points, len(scan.frames), frame.received_s)
         if len(scan.frames) >= self._scan.expected_frames:
             yield from self._stop(scan, frame.received_s)
 
-    def _take_counted(self, scan: _Scan, frame: Frame | Defect, number: int) -> Iterator[Message]:
-        """Give a frame the point that its number says."""
-        place = number - scan.first_number
-        if place < 0:
-            yield PositionDoubt(
-                uid=scan.uid,
-                from_index=0,
-                to_index=None,
-                reason=f"frame number {number} came after {scan.first_number}, which was taken as the first; "
-                "declare first_number",
-            )
-            yield frame
-            return
-        if isinstance(frame, Frame):
-            time_s = frame.received_s if frame.hardware_s is None else frame.hardware_s
-            doubt = scan.pauses.add(place, time_s)
-            if doubt is not None:
-                from_index = self._scan.row_points * doubt.from_row
-                yield PositionDoubt(uid=scan.uid, from_index=from_index, to_index=None, reason=doubt.reason)
-        index = self._scan.point_of_frame(place)
-        if index is None:
-            if isinstance(frame, Frame):
-                yield _unusable(frame, LEAD_IN, f"frame {frame.frame_id} is declared to belong to no point")
-            return
-        while scan.points <= index:
-            yield self._computed_point(scan, scan.points, frame)
-            scan.points += 1
-        yield frame
-
-    def _computed_point(self, scan: _Scan, index: int, frame: Frame | Defect) -> PointMeasured:
-        row, column = divmod(index, self._scan.row_points)
-        place = row * self._scan.row_frames + self._scan.lead_in_frames_per_row + column
-        known = self._scan.positions_from != "later"
-        hardware_s = frame.hardware_s
-        return PointMeasured(
-            uid=scan.uid,
-            index=index,
-            time_s=frame.received_s if hardware_s is None else hardware_s,
-            received_s=frame.received_s,
-            position=self._fields.position(*self._scan.position_um(index)) if known else {},
-            scalars=frame.scalars if isinstance(frame, Frame) else {},
-            frame_keys=keys_in_scan(scan.series, [counter_key(scan.first_number + place)]),
-            time_is_measured=False,
-        )
-
     def _open(self, frame: Frame | Defect, series: str, number: int, record: RawRecord) -> Iterator[Message]:
-        uid = _uid_of(frame, series, self._scan.name, record)
+        uid = uid_of(frame, series, self._scan.name, record)
         declaration = self._scan
         lacking = self._current if self._current is not None and self._lacks_rows(self._current) else None
-        scan = _Scan(
+        scan = OpenScan(
             uid=uid,
             series=series,
             first_number=number if declaration.first_number is None else declaration.first_number,
@@ -221,7 +165,7 @@ class ScanDirector:
         yield ScanStart(
             uid=uid,
             scan_id=0,
-            time_s=_time_of(frame),
+            time_s=time_of(frame),
             plan_name="declared",
             axes=(ScanAxis(name=slow, field=slow), ScanAxis(name=fast, field=fast)),
             shape=declaration.shape,
@@ -286,7 +230,7 @@ class ScanDirector:
         if scan.points >= self._scan.points and not scan.stopped:
             yield from self._stop(scan, row.received_s)
 
-    def _place_row(self, scan: _Scan, row: PointMeasured, index: int) -> Iterator[Message]:
+    def _place_row(self, scan: OpenScan, row: PointMeasured, index: int) -> Iterator[Message]:
         assert self._log is not None
         x_um, y_um = row.position[X_FIELD], row.position[Y_FIELD]
         aliases = {
@@ -310,10 +254,10 @@ class ScanDirector:
             reason = f"times of the log are too coarse for points of {self._scan.exposure_s:g} s; join them otherwise"
             yield PositionDoubt(uid=scan.uid, from_index=0, to_index=None, reason=reason)
 
-    def _scan_of_row(self, row: PointMeasured | Defect) -> _Scan | None:
+    def _scan_of_row(self, row: PointMeasured | Defect) -> OpenScan | None:
         """Scan that a row belongs to: the one whose files it names, else the newest."""
         if isinstance(row, PointMeasured) and self._log is not None and self._log.joins_by == "file" and row.frame_keys:
-            parsed = parse_frame_name(_file_of(row.frame_keys[0]))
+            parsed = parse_frame_name(_file_of(row.frame_keys[0]), self._number_pattern)
             if parsed is not None:
                 named = [scan for series, scan in self._scans.items() if _tail(series) == parsed.series]
                 return named[-1] if named else None
@@ -321,14 +265,14 @@ class ScanDirector:
         older = (scan for scan in self._scans.values() if scan is not self._current and not self._first_rows)
         return next((scan for scan in older if self._lacks_rows(scan, even_named=True)), self._current)
 
-    def _lacks_rows(self, scan: _Scan, *, even_named: bool = False) -> bool:
+    def _lacks_rows(self, scan: OpenScan, *, even_named: bool = False) -> bool:
         """Whether rows of a scan are still to come; in the order alone there is something to confuse."""
         if self._log is None or (self._log.joins_by != "order" and not even_named):
             return False
         frames = min(len(scan.frames), self._scan.expected_frames)
         return scan.points < frames * self._scan.row_points // self._scan.row_frames
 
-    def _stop(self, scan: _Scan, time_s: float) -> Iterator[Message]:
+    def _stop(self, scan: OpenScan, time_s: float) -> Iterator[Message]:
         if scan.stopped:
             return
         scan.stopped = True
@@ -345,35 +289,6 @@ class ScanDirector:
         self._next_row = 1
         for scan in self._scans.values():
             scan.first_row = 1
-
-
-def keys_in_scan(series: str, keys: Iterable[FrameKey]) -> tuple[FrameKey, ...]:
-    """Return names of frames that hold in one series alone: numbers, and often names, begin anew in each."""
-    return tuple(FrameKey(f"{kind}:{series}:{name}") for kind, _, name in (key.partition(":") for key in keys))
-
-
-def _unusable(frame: Frame | Defect, reason: str, detail: str) -> Defect:
-    """Return the remark on a frame that is no point's."""
-    return Defect(
-        reason=reason,
-        detail=detail,
-        channel="files",
-        received_s=frame.received_s,
-        number=frame.number,
-        reference=frame.reference,
-    )
-
-
-def _uid_of(frame: Frame | Defect, series: str, name: str, record: RawRecord) -> ScanUid:
-    """Return the uid of the scan that a frame opens: the same for the same file, however often it is recorded."""
-    reference: FrameReference | None = frame.reference
-    sha256 = reference.sha256 if reference is not None else ""
-    origin = sha256 or f"{record.position.segment}:{record.position.offset}"
-    return ScanUid(str(uuid.uuid5(uuid.NAMESPACE_URL, f"declared:{name}:{series}:{origin}")))
-
-
-def _time_of(frame: Frame | Defect) -> float:
-    return frame.received_s if frame.hardware_s is None else frame.hardware_s
 
 
 def _row_of(row: PointMeasured | Defect) -> int | None:
