@@ -1,13 +1,18 @@
 """Maps of two scans through the real wires: complete ledgers, true maps, offsets shown and applied only when asked."""
 
+import json
 import re
 
+import numpy as np
 import pytest
 
 from phasecast.core.errors import PhasecastError
+from phasecast.results import open_result
+from phasecast.results.interruptions import interruptions_of
 from phasecast.services.demo_maps import passes_of
 from phasecast.simulate.passes import MapPass, parse_pass
 from support.command import run
+from support.daemon import beamline
 
 WHOLE = MapPass(shape=(24, 32), step_um=2.0)
 
@@ -60,3 +65,32 @@ def test_two_tiles_are_one_complete_and_true_map(tmp_path):
     assert "ledger: 240 done, 36 superseded" in ended.stderr
     assert float(re.search(r"as measured: (\d\.\d+)", ended.stderr)[1]) > 0.8
     assert len(list(tmp_path.glob("*/reports/*-map.html"))) == 1
+
+
+@pytest.mark.slow
+def test_a_beam_that_was_away_in_mid_row_is_found_measured_and_reported_and_nothing_is_moved(tmp_path):
+    # the sample is known at half the step, so that a beam 3 um beside its place meets places the truth knows
+    arguments = ("--sample-shape", "20x128", "--sample-step-um", "1", "--pass", "beam-lost=150", "--map", "A-3")
+    with beamline(tmp_path, shape="8x60", rate=80, arguments=arguments) as setup:
+        daemon = setup.start_daemon("--once", "--device", "cpu")
+        setup.begin()
+        assert daemon.wait(150) == 0
+        (path,) = setup.results
+    with open_result(path) as result:
+        assert result.ledger_sums["done"] == 480
+        assert result.flag_sums["position_doubtful"] == 0
+        (found,) = interruptions_of(result)
+        assert np.unique(result.ledger["x_um"].values).tolist() == [2.0 * k for k in range(60)]
+    assert (found.before[1], found.after[1], found.within_a_scan) == (149, 150, True)
+    assert 600 < found.duration_s < 605
+    # the simulated flux drifts by itself: 3 % in 1700 frames, as a sine
+    drift = np.median(np.sin(2 * np.pi * np.arange(150, 200) / 1700) - np.sin(2 * np.pi * np.arange(100, 150) / 1700))
+    assert abs(found.i0_change - (0.95 * (1 + 0.03 * drift) - 1)) < 4 * found.i0_change_sigma
+    assert found.offset.how in ("adjoining", "none")
+    assert found.offset.x_um is None or abs(found.offset.x_um - 3.0) < 3 * found.offset.x_sigma_um
+    assert found.offset.y_um is None
+    report = json.loads((setup.data_dir / "reports" / f"{path.stem}.json").read_text(encoding="utf-8"))
+    assert report["map"]["name"] == "A-3"
+    assert report["map"]["interruptions"][0]["applied_um"] == [0.0, 0.0]
+    page = (setup.data_dir / "reports" / f"{path.stem}.html").read_text(encoding="utf-8")
+    assert "the measurement paused for 10.0 min" in page

@@ -181,7 +181,9 @@ def _from_rows(surface: LinearNDInterpolator, before: Seen, after: Seen, step: F
     tries = np.arange(-_ROW_REACH_STEPS * _FINE, _ROW_REACH_STEPS * _FINE + 1) / _FINE * step[along]
     difference, shifts = _against_rows(surface, before, after, tries, across, towards)
     best, match = difference.at_best(shifts, (along,), least=_LEAST_OF_ROW)
-    usual = _usual_shifts(surface, before, tries, across, towards)
+    usual = np.concatenate(
+        [_usual_shifts(one, tries, across, way) for one in (before, after) for way in (towards, -towards)]
+    )
     if not np.isfinite(best[along]) or match > _WORST_MATCH or usual.size < _LEAST_ROWS:
         return Offset()
     sigma = max(
@@ -211,17 +213,18 @@ def _against_rows(
     return _Difference(part=part, whole=whole, count=count), shifts
 
 
-def _usual_shifts(
-    surface: LinearNDInterpolator, before: Seen, tries: Floats, across: int, towards: float
-) -> NDArray[np.float64]:
+def _usual_shifts(part: Seen, tries: Floats, across: int, towards: float) -> NDArray[np.float64]:
     """Shifts that rows of one part show against the rows beside them, where there is none; (rows,)."""
-    rows = np.rint(before.places_um[:, across] / abs(towards)).astype(np.int64)
-    found = []
+    rows = np.rint(part.places_um[:, across] / abs(towards)).astype(np.int64)
+    surface = _surface(part)
+    found: list[float] = []
+    if surface is None:
+        return np.zeros(0)
     for row in np.unique(rows):
-        one = Seen(places_um=before.places_um[rows == row], values=before.values[rows == row])
+        one = Seen(places_um=part.places_um[rows == row], values=part.values[rows == row])
         if len(one.places_um) < _LEAST_POINTS:
             continue
-        difference, shifts = _against_rows(surface, before, one, tries, across, towards)
+        difference, shifts = _against_rows(surface, part, one, tries, across, towards)
         place, _ = difference.at_best(shifts, (1 - across,), least=_LEAST_OF_ROW)
         if np.isfinite(place[1 - across]):
             found.append(place[1 - across])
