@@ -164,6 +164,13 @@ def test_an_unusual_first_number_is_named_and_an_earlier_one_after_it_doubts_all
     assert scans.fold.doubt.from_index == 0
 
 
+def test_a_number_far_beyond_the_scan_is_named_as_surplus_and_gives_no_points():
+    scans = Scans(declared())
+    scans.take([frame(0), frame(1), frame(99_999)])
+    assert scans.reasons == ["surplus frame"]
+    assert len(scans.places()) == 2
+
+
 def test_two_frames_with_one_number_are_named_and_the_first_counts():
     scans = Scans(declared())
     scans.take([frame(0), frame(1), frame(1, name="run_a_00001.tif")])

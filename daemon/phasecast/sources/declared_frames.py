@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from phasecast.core.frame import Frame, FrameId, FrameKey, FrameReference, counter_key
 from phasecast.core.record import RawRecord
@@ -13,6 +13,7 @@ from phasecast.sources.position_log_watch import LogWatch
 from phasecast.sources.row_pauses import RowPauses
 
 LEAD_IN = "lead-in frame"
+SURPLUS = "surplus frame"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +82,11 @@ class CountedFrames:
                 yield PositionDoubt(uid=scan.uid, from_index=from_index, to_index=None, reason=doubt.reason)
         index = self._scan.point_of_frame(place)
         if index is None:
-            if isinstance(frame, Frame):
+            if not isinstance(frame, Frame):
+                yield replace(frame, frame_id=None)
+            elif place >= self._scan.expected_frames:
+                yield unusable(frame, SURPLUS, f"frame {frame.frame_id} comes after the last that is declared")
+            else:
                 yield unusable(frame, LEAD_IN, f"frame {frame.frame_id} is declared to belong to no point")
             return
         while scan.points <= index:
@@ -127,7 +132,8 @@ def uid_of(frame: Frame | Defect, series: str, name: str, record: RawRecord) -> 
     """Return the uid of the scan that a frame opens: the same for the same file, however often it is recorded."""
     reference: FrameReference | None = frame.reference
     sha256 = reference.sha256 if reference is not None else ""
-    origin = sha256 or f"{record.position.segment}:{record.position.offset}"
+    place = f"{record.position.segment}:{record.position.offset}"
+    origin = sha256 or (place if frame.hardware_s is None else f"{frame.frame_id}:{frame.hardware_s}")
     return ScanUid(str(uuid.uuid5(uuid.NAMESPACE_URL, f"declared:{name}:{series}:{origin}")))
 
 

@@ -10,7 +10,7 @@ from phasecast.core.frame import Frame, FrameKey, counter_key
 from phasecast.core.record import RawRecord
 from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanAxis, ScanStart, ScanStop
 from phasecast.profiles import ScanDeclaration, time_zone
-from phasecast.sources.declared_frames import CountedFrames, OpenScan, keys_in_scan, time_of, uid_of, unusable
+from phasecast.sources.declared_frames import SURPLUS, CountedFrames, OpenScan, keys_in_scan, time_of, uid_of, unusable
 from phasecast.sources.declared_wires import StageFields
 from phasecast.sources.frame_name import parse_frame_name
 from phasecast.sources.position_log_decoder import NO_SCAN, REWRITTEN_LOG, UNREADABLE_ROW, X_FIELD, Y_FIELD
@@ -22,7 +22,6 @@ DECLARED_KEY = "declared_scan"
 FIRST_ROW_KEY = "first_row"
 
 DOUBLED_NUMBER = "doubled frame number"
-SURPLUS = "surplus frame"
 NO_NUMBER = "frame without number"
 OUTSIDE = "position outside the declared range"
 
