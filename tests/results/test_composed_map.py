@@ -7,8 +7,9 @@ from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointState
 from phasecast.results import open_result
 from phasecast.results.composed_map import open_map
+from phasecast.results.map_identity import map_name_of
 from phasecast.results.scene import scene_of
-from support.documents import raster
+from support.documents import make_header, raster
 from support.map_results import write_scan
 
 DONE, SUPERSEDED = PointState.DONE, PointState.SUPERSEDED
@@ -130,3 +131,19 @@ def test_reading_together_writes_nothing(tmp_path):
     with open_map(paths) as whole:
         whole.patterns.load()
     assert [path.read_bytes() for path in paths] == before
+
+
+@pytest.mark.parametrize(
+    ("metadata", "name"),
+    [
+        ({"map": "A-3", "sample": "B"}, "A-3"),
+        ({"map": {"name": " A-3 ", "frame": "remounted"}}, "A-3"),
+        ({"sample": {"name": "B"}}, "B"),
+        ({"sample": "B", "sample_form": {"fields": {"name": "C"}}}, "C"),
+        ({"sample_name": "B", "sample_from_folder": {"fields": {"name": "D"}}}, "B"),
+        ({"sample_from_folder": {"fields": {"name": "D"}}}, "D"),
+        ({"map": 7, "sample": ["x"]}, ""),
+    ],
+)
+def test_a_scan_belongs_to_the_map_that_it_names_else_to_that_of_its_sample(metadata, name):
+    assert map_name_of(make_header(metadata=metadata)) == name

@@ -16,6 +16,10 @@ MAP_KEY = "map"
 """Key of a start document or scan declaration: the name of the map, or a table with its ``name`` and ``frame``."""
 
 
+_SAID_IN = ("sample_form", "sample_file", "sample_from_folder")
+"""Keys of a result's metadata that hold ``fields`` of the sample."""
+
+
 def map_name_of(header: ResultHeader) -> str:
     """Return the name of the map that a scan belongs to: as the scan says, else its sample; empty if it says neither.
 
@@ -25,9 +29,14 @@ def map_name_of(header: ResultHeader) -> str:
 
 
 def sample_name_of(header: ResultHeader) -> str:
-    """Return what the scan calls its sample; empty if it does not."""
-    name = _named(header.metadata.get("sample"))
-    return name or _named(header.metadata.get("sample_name"))
+    """Return what the sample was called when the scan began: by its form, a file beside the frames, the scan, a folder.
+
+    Empty if nobody said it.
+    """
+    metadata = header.metadata
+    said = [_fields(metadata.get(key)) for key in _SAID_IN]
+    names = [said[0], said[1], metadata.get("sample"), metadata.get("sample_name"), said[2]]
+    return next(filter(None, map(_named, names)), "")
 
 
 def frame_name_of(header: ResultHeader) -> str:
@@ -92,6 +101,10 @@ def _from_extents(result: Result) -> tuple[Floats, Floats] | None:
         reading[frame.x_field] * frame.x_um_per_unit,
         reading[frame.y_field] * frame.y_um_per_unit,
     )
+
+
+def _fields(given: Any) -> Any:
+    return given.get("fields") if isinstance(given, Mapping) else None
 
 
 def _named(given: Any) -> str:

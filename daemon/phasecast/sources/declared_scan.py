@@ -173,6 +173,7 @@ class ScanDirector:
             metadata={
                 "series": series,
                 "title": declaration.name or series,
+                **({"map": declaration.name} if declaration.name else {}),
                 DECLARED_KEY: declaration.model_dump(mode="json", exclude_none=True) | {FIRST_ROW_KEY: scan.first_row},
             },
         )
