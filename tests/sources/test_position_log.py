@@ -94,6 +94,15 @@ def test_a_log_that_was_replaced_by_another_is_named_and_read_from_its_start(tmp
     assert [(note.row, line) for note, line in notes[3:]] == [(1, b"7\t7\n"), (2, b"8\t8\n"), (3, b"9\t9\n")]
 
 
+def test_what_never_ends_is_recorded_as_a_row_of_its_own_and_the_rows_after_it_are_whole(tmp_path):
+    with Growing(tmp_path) as log:
+        log.append(b"x" * 100_000)
+        log.await_rows(1)
+        log.append(b"\n1\t2\n")
+        rest = [line for _, line in log.await_rows(3)[1:]]
+    assert rest == [b"\n", b"1\t2\n"]
+
+
 def test_the_log_is_only_read_also_where_it_must_not_be_written(tmp_path):
     with Growing(tmp_path) as log:
         log.append(b"1\t1\n")

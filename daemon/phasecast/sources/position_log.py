@@ -112,9 +112,10 @@ class PositionLogReceiver(ThreadedReceiver):
             file.seek(self._offset)
             block = file.read(_BLOCK_BYTES)
         end = block.rfind(b"\n") + 1
+        lines = _lines(block[:end])
         if not end and len(block) > _MAX_ROW_BYTES:
-            end = len(block)  # no log has rows like this; named when it is read
-        for line in _lines(block[:end]):
+            lines = [block]  # no log has rows like this; named when it is read
+        for line in lines:
             self._row += 1
             existing = self._offset + len(line) <= self._existing_bytes
             note = RowNote(name=self._name, row=self._row, existing=existing)
