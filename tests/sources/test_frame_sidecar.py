@@ -1,5 +1,6 @@
 """Numbers beside a frame: read from real sidecars, waited for, and never guessed."""
 
+import hashlib
 import os
 import re
 from dataclasses import asdict
@@ -157,6 +158,26 @@ def test_a_sidecar_that_never_comes_is_named_and_may_come_late(tmp_path: Path) -
     (frame,) = watched.look()
     assert isinstance(frame, Frame)
     assert frame.frame_id == defect.frame_id
+
+
+def test_a_frame_is_not_read_while_its_sidecar_is_waited_for(tmp_path: Path) -> None:
+    """Its time of last reading stays; only when it is given up is it read, to be found again by its hash."""
+    watched = Watched(tmp_path)
+    watched.frame(1)
+    path = tmp_path / "scan_00001.cbf"
+    os.utime(path, (1e9, path.stat().st_mtime))
+    for _ in range(4):
+        assert watched.look(1.1) == []
+    if path.stat().st_atime == 1e9:
+        path.read_bytes()
+        if path.stat().st_atime == 1e9:
+            pytest.skip("this file system keeps no time of last reading")
+    else:
+        pytest.fail("the frame was read although its sidecar is not there")
+    (defect,) = watched.look(6.0)
+    assert isinstance(defect, Defect)
+    assert defect.reference is not None
+    assert defect.reference.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -286,22 +286,26 @@ class FolderWatch:
             pending.stamp, pending.changed_s, pending.wait_s = stamp, now_s, 0.0
         age_s = time.time() - status.st_mtime
         settled = now_s - pending.changed_s >= _SETTLE_S or age_s > _RACY_S
-        sha256, problem, corrupt, sidecar, complete = "", "it keeps changing", False, b"", False
+        overdue = now_s - pending.first_s >= self._timeout_s
+        sha256, problem, corrupt, lacks_sidecar = "", "it keeps changing", False, False
         if settled or format_suffix(name) == ".cbf":
-            problem, sha256, corrupt = self._try(name, pending.path, status.st_size)
-            complete = not problem
-            if complete:
-                problem, sidecar = self._beside(pending, now_s)
+            problem, sidecar = self._beside(pending, now_s)
+            # the frame is not read again and again while its sidecar is waited for
+            if not problem or (overdue and not pending.reported):
+                beside = problem
+                problem, sha256, corrupt = self._try(name, pending.path, status.st_size)
+                lacks_sidecar = bool(beside) and not problem
+                problem = problem or beside
             if not problem:
                 del self._pending[name]
                 self._known.add(name)
                 return _found(pending.path, name, status, sha256, sidecar=sidecar, content=self._content)
-        in_time = now_s - pending.first_s < self._timeout_s and not (corrupt and settled)
+        in_time = not overdue and not (corrupt and settled)
         if not pending.reported and not in_time:
             pending.reported = True
             self.given_up += 1
             self._forget_reported()
-            return _found(pending.path, name, status, sha256, problem, corrupt, lacks_sidecar=complete)
+            return _found(pending.path, name, status, sha256, problem, corrupt, lacks_sidecar=lacks_sidecar)
         pending.wait_s = min(_SLOW_RECHECK_S, 2 * pending.wait_s + 0.02)
         pending.next_s = now_s + (_SLOW_RECHECK_S if pending.reported else pending.wait_s)
         return None
