@@ -73,6 +73,14 @@ def test_a_coarse_scan_that_came_later_replaces_the_fine_one_below_it(tmp_path):
         assert whole.ledger_sums["superseded"] == 16
 
 
+def test_a_raster_that_lies_half_a_cell_beside_another_covers_it(tmp_path):
+    first = write_scan(tmp_path, "a", shape=(6, 5), done=10)
+    second = write_scan(tmp_path, "b", shape=(6, 5), origin=(1, 0), started=60)
+    with open_map([first, second]) as whole:
+        assert not whole.missing.any()
+        assert whole.points_done == 30
+
+
 def test_an_offset_is_applied_only_where_somebody_asks(tmp_path):
     first = write_scan(tmp_path, "a", shape=(4, 5))
     second = write_scan(tmp_path, "b", shape=(4, 5), origin=(0, 8), started=60)

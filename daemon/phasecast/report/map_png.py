@@ -17,7 +17,9 @@ from phasecast.core.ledger import PointState
 from phasecast.core.words import Language, Words, words
 from phasecast.report.fonts import figure_style, writable
 from phasecast.report.map_figures import paint_values, scene_label, squares_of
+from phasecast.report.map_text import shifts_of
 from phasecast.report.names import label_of
+from phasecast.results.composed_map import ComposedMap
 from phasecast.results.composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR, composite
 from phasecast.results.layout import THRESHOLD, TOTAL_COLUMN
 from phasecast.results.reader import Result
@@ -217,6 +219,8 @@ def _title(result: Result, say: Words) -> str:
 def _footer(result: Result, say: Words) -> str:
     header = result.header
     when = say("map_png.ended", time=result.end_time) if result.end_time else say("map_png.running")
+    if isinstance(result, ComposedMap):
+        when = " | ".join([*shifts_of(result, say), when])
     if header.model is None:
         return f"phasecast, {header.device} | {when}"
     model = header.model

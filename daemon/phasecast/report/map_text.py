@@ -51,6 +51,14 @@ def map_notices(fact: MapFact | None, say: Words) -> Iterator[tuple[str, str]]:
         yield "note", say("map.steps_differ")
 
 
+def shifts_of(result: ComposedMap, say: Words) -> Iterator[str]:
+    """Yield what was added to the positions of each scan, as somebody asked."""
+    for part in result.parts:
+        if any(part.offset_um):
+            x, y = (f"{value:+g}" for value in part.offset_um)
+            yield say("map.shifted", file=part.result.path.name, x=x, y=y)
+
+
 def is_displaced(fact: InterruptionFact) -> bool:
     """Whether an offset was found that is larger than its uncertainty explains."""
     axes = ((fact.x_um, fact.x_sigma_um), (fact.y_um, fact.y_sigma_um))

@@ -89,7 +89,7 @@ class ComposedMap(Result):
 
     Points are those of all scans, one scan after the other in order of their start. Of several points at one place the
     latest accepted one counts (done, and its position not doubtful), else the latest that is done, else the latest; the
-    others are ``superseded`` and say why in their ``reason``. The same place is: closer than half a cell of the scan
+    others are ``superseded`` and say why in their ``reason``. The same place is: within half a cell of the scan
     that counts.
 
     Parameters

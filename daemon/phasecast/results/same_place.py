@@ -8,8 +8,9 @@ from scipy.spatial import cKDTree
 
 from phasecast.results.grid import Floats, Indices, Placement
 
-_SAME = 1.0 - 1e-6
-"""Half cells within which two points are at the same place; neighbours of a raster are two half cells apart."""
+_SAME = 1.0 + 1e-6
+"""Half cells within which points of two scans are at the same place: borders belong to the cell, so that a raster that
+lies half a cell beside another one covers it. Neighbours of a raster are two half cells apart."""
 _ALIKE = 0.1
 _OFF_RASTER = 0.25
 _LARGEST_RASTER = 50_000_000
@@ -64,10 +65,8 @@ def superseded_points(points: MapPoints) -> Indices:
                 continue
             half_um = points.steps_um[part] / 2
             tree = cKDTree(points.places_um[strong] / half_um)
-            distance, nearest = tree.query(points.places_um[others] / half_um, p=np.inf, distance_upper_bound=2.0)
-            # the middle of a coarse cell may lie on the border between two fine ones
-            coarser = points.steps_um[points.part[others]].max(axis=1) > (1 + _ALIKE) * points.steps_um[part].max()
-            near = distance <= np.where(coarser, 2 - _SAME, _SAME)
+            distance, nearest = tree.query(points.places_um[others] / half_um, p=np.inf, distance_upper_bound=_SAME)
+            near = np.isfinite(distance)
             instead[others[near]] = strong[nearest[near]]
     return instead
 
