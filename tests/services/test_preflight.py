@@ -35,7 +35,9 @@ def test_a_beamline_that_is_ready_is_all_green_and_exits_with_0(tmp_path, fresh_
         command += ["--data-dir", str(tmp_path / "not" / "made" / "yet")]
         done = subprocess.run([sys.executable, "-m", "phasecast.cli", *command], capture_output=True, check=False)
     found = json.loads(done.stdout)
-    assert {entry["name"]: entry["state"] for entry in found if entry["state"] != "green"} == {}
+    assert {entry["name"]: entry["state"] for entry in found if entry["state"] != "green"} == {
+        "proposal": "not checked"
+    }
     assert done.returncode == 0
     assert {entry["name"] for entry in found} >= {
         "frame", "mask", "threshold", "energy", "I0", "clocks", "disk", "geometry", "bundle", "data directory",
@@ -138,6 +140,7 @@ def test_a_folder_and_a_log_are_judged_by_what_is_new(tmp_path, measured_data):
 def test_a_declared_scan_brings_its_log_and_its_points(tmp_path):
     (tmp_path / "frames").mkdir()
     log, declared = tmp_path / "motors.txt", tmp_path / "scan.toml"
+    (tmp_path / "proposal.toml").write_text('id = "2026A1234"')
     declared.write_text(
         "nx = 3\nny = 2\nstep_x_um = 2.0\nstep_y_um = 2.0\nexposure_s = 0.1\n"
         '[log]\npath = "motors.txt"\ntime = 1\ntime_zone = "UTC"\n'
@@ -165,5 +168,6 @@ def test_a_declared_scan_brings_its_log_and_its_points(tmp_path):
         writer.wait()
     assert found["log motors.txt"].state == found["source log"].state == "green"
     assert found["disk"].what.startswith("6 points need")
+    assert (found["proposal"].state, found["proposal"].what) == ("green", "2026A1234")
     assert found["clocks"].state == "red", "the clock of the log is an hour late"
     assert "-1 h looks like a time zone" in found["clocks"].remedy

@@ -18,6 +18,7 @@ from rich.text import Text
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
 from phasecast.profiles import load_profile
+from phasecast.records.proposal import PROPOSAL_FILE, read_proposal
 from phasecast.records.status import read_status
 from phasecast.services import preflight_checks as checks
 from phasecast.services.data_directory_guard import require_local_disk
@@ -262,6 +263,16 @@ def _clock_offsets_s(heard: Sequence[Heard]) -> dict[str, float]:
     return offsets
 
 
+def _proposal(directory: DataDirectory) -> Check:
+    try:
+        proposal = read_proposal(directory)
+    except PhasecastError as error:
+        return fault("proposal", error)
+    if proposal is None:
+        return unchecked("proposal", f"{PROPOSAL_FILE} is not there: scans of every proposal are taken")
+    return green("proposal", f"{proposal.id} {proposal.title}".strip())
+
+
 def _log_files(uris: Sequence[str]) -> list[Path]:
     """Return the files of sources that are logs."""
     splits = [urlsplit(uri) for uri in uris]
@@ -283,6 +294,7 @@ def _disk(data_dir: Path | None, points: int | None, instrument: Instrument, fra
             found.append(red("data directory", f"{parent} cannot be written to", "choose another with --data-dir"))
         else:
             found.append(green("data directory", f"{place} is local ({disk.type or 'unknown file system'})"))
+    found.append(_proposal(DataDirectory(place)))
     if instrument.integrator is None:
         return [*found, unchecked("disk", "needs a geometry")]
     columns = XrdStage(instrument.integrator, instrument.classifier).columns
