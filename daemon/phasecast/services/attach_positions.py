@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from phasecast.core.errors import PhasecastError, ProfileError, ResultFileError
 from phasecast.core.frame import FrameId, FrameReference, counter_key, file_key
@@ -39,7 +40,9 @@ ATTACHED_KEY = "attached_positions"
 """Key of a result's metadata that says which log its positions come from, and which result everything else."""
 
 _PAGE = 256
-_KEPT_FLAGS = PointFlag.SATURATED | PointFlag.NOT_CLASSIFIED
+_JUDGED_ANEW = (
+    PointFlag.POSITION_DOUBTFUL | PointFlag.NO_POSITION | PointFlag.JOINED_BY_ORDER | PointFlag.NOT_NORMALISED
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,14 @@ def attach_positions(result: Path, log: Path, *, scan: Path, output: Path | None
 
 
 def _declared(old: Result, scan: Path) -> DeclaredScan:
-    profile = Profile.model_validate(dict(old.header.profile))
+    try:
+        profile = Profile.model_validate(dict(old.header.profile))
+    except ValidationError as error:
+        raise ProfileError(
+            f"the profile in it does not fit this version: {error.errors(include_url=False)[0]['msg']}",
+            where=str(old.path),
+            remedy="attach with the version that wrote the result",
+        ) from error
     declared = declare(profile, scan)
     if declared.declaration.log is None:
         raise ProfileError("says nothing of the log", where=f"{scan}: log", remedy="add [log] with its columns")
@@ -295,7 +305,7 @@ def _write(target: Path, header: ResultHeader, old: Result, fold: ScanFold) -> N
             continue
         if old_states[row] == PointState.REJECTED:
             fold.ledger.set_state(index, PointState.REJECTED, old.reason_of(row))
-        fold.ledger.add_flags([index], PointFlag(int(old_flags[row])) & _KEPT_FLAGS)
+        fold.ledger.add_flags([index], PointFlag(int(old_flags[row])) & ~_JUDGED_ANEW)
     with NexusSink(target) as sink:
         run = DerivedRun(header, sink)
         run.start()
