@@ -62,6 +62,22 @@ def test_a_done_point_without_a_class_is_an_empty_frame_and_a_pending_one_is_cle
     assert set(cell(scan, LayerKey(COMPOSITE, 0.5), 41).ravel()) == {CLEAR}
 
 
+def test_a_point_that_no_model_spoke_of_does_not_look_like_one_that_holds_nothing(tmp_path, confidence):
+    confidence = confidence.copy()
+    confidence[5] = np.nan
+    x_um, y_um = raster(SHAPE)
+    run = Scan(make_header(shape=SHAPE, expected=len(x_um)), x_um, y_um, confidence=confidence)
+    sink = NexusSink(tmp_path / "scan.nxs")
+    for document in (*run.opening(), *run.pages(7), run.stop()):
+        sink(*document)
+    followed = LiveScan(sink.path)
+    for name in (COMPOSITE, UNSURE, "goethite"):
+        key = LayerKey(name, 0.5 if name == COMPOSITE else 0.0)
+        assert set(cell(followed, key, 5).ravel()) == {CLEAR}
+        assert CLEAR not in set(cell(followed, key, 6).ravel())
+    followed.close()
+
+
 @pytest.mark.parametrize(("point", "state"), [(0, "DONE"), (35, "REJECTED"), (36, "LOST_UPSTREAM"), (41, "PENDING")])
 def test_the_ledger_layer_shows_every_state(scan, point, state):
     assert set(cell(scan, LayerKey(LEDGER), point).ravel()) == {pixel(STATE_COLOURS[PointState[state]])}

@@ -99,7 +99,8 @@ def paint(key: LayerKey, scan: ResultFollower, points: NDArray[np.int64], cells:
     done = state == PointState.DONE
     classes = scan.result.header.classes
     if key.name == COMPOSITE:
-        picture = _composite(scan.confidence[points], done, classes, key.threshold, cells)
+        known = done & is_classified(scan.confidence[points])
+        picture = _composite(scan.confidence[points], known, classes, key.threshold, cells)
     elif key.name == LEDGER:
         picture = _flat(_STATE_PIXELS[state], cells)
     elif key.name == UNSURE:
@@ -122,7 +123,12 @@ def unsureness(confidence: NDArray[np.float32], done: NDArray[np.bool_]) -> NDAr
         return np.full(len(confidence), np.nan)
     low, high = UNSURE_LIMITS
     nearness = 1 - np.abs(np.nan_to_num(confidence).astype(np.float64) - (low + high) / 2) / ((high - low) / 2)
-    return np.where(done, np.clip(nearness.max(axis=1), 0, 1), np.nan)
+    return np.where(done & is_classified(confidence), np.clip(nearness.max(axis=1), 0, 1), np.nan)
+
+
+def is_classified(confidence: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether a model spoke of a point, (m,): the others must not look like points that hold nothing."""
+    return np.isfinite(confidence).any(axis=1) | (confidence.shape[1] == 0)
 
 
 def is_unsure(confidence: NDArray[np.float32]) -> NDArray[np.bool_]:
