@@ -139,3 +139,13 @@ def test_small_and_odd_scans_have_a_picture(tmp_path: Path, run: Scan) -> None:
 
 def test_a_scan_that_measured_nothing_has_a_picture(tmp_path: Path) -> None:
     assert min(drawn(tmp_path, raster_scan((4, 5)), last=0).shape[:2]) > 300
+
+
+def test_a_point_that_no_model_spoke_of_stays_blank() -> None:
+    """It must not bear the frame of a point that holds no class."""
+    present = np.zeros((4, 3), bool)
+    classified = np.array([True, False, True, True])
+    side = sub_pixels(2, 2)
+    picture = composite(cells(2, 2), present, np.full(4, PointState.DONE, np.uint8), COLOURS, classified=classified)
+    assert np.all(picture[:side, side:] == 1.0)
+    assert picture[:side, :side].min() < 1.0

@@ -68,7 +68,7 @@ def composite_figure(
         bar.ax.tick_params(labelsize=size)
     elif scene.placement is not None:
         colours = [phase.colour for phase in scene.classes]
-        picture = composite(scene.placement, scene.present(), scene.state, colours)
+        picture = composite(scene.placement, scene.present(), scene.state, colours, classified=scene.classified)
         axes.imshow(picture, origin="lower", extent=scene.extent, interpolation="antialiased", aspect="equal")
         if max(scene.placement.x_um.size, scene.placement.y_um.size) > _FINE_CELLS:
             _mark_missing(axes, scene)
@@ -238,7 +238,7 @@ def paint_values(
 def _scatter_composite(axes: Axes, scene: Scene) -> None:
     colours = [phase.colour for phase in scene.classes]
     present = scene.present()
-    shown = np.flatnonzero(scene.done & np.isfinite(scene.x_um) & np.isfinite(scene.y_um))
+    shown = np.flatnonzero(scene.classified & np.isfinite(scene.x_um) & np.isfinite(scene.y_um))
     patches, faces = [], []
     for point in shown:
         classes: Sequence[int] = np.flatnonzero(present[point]).tolist()

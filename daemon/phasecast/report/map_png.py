@@ -84,7 +84,7 @@ def _draw_composite(figure: SubFigure, scene: Scene, result: Result, say: Words)
         figure.colorbar(image, ax=axes, label=say("report.total_intensity"), shrink=0.8)
         title = say("page.total_layer")
     elif scene.placement is not None:
-        picture = composite(scene.placement, scene.present(), scene.state, colours)
+        picture = composite(scene.placement, scene.present(), scene.state, colours, classified=scene.classified)
         axes.imshow(picture, origin="lower", extent=scene.extent, interpolation="antialiased", aspect="equal")
         if max(scene.placement.x_um.size, scene.placement.y_um.size) > _FINE_CELLS:
             _mark_missing(axes, scene)
@@ -102,7 +102,7 @@ def _draw_composite(figure: SubFigure, scene: Scene, result: Result, say: Words)
 
 
 def _scatter_composite(axes: Axes, scene: Scene, colours: Sequence[str]) -> None:
-    for point in np.flatnonzero(scene.done & np.isfinite(scene.x_um) & np.isfinite(scene.y_um)):
+    for point in np.flatnonzero(scene.classified & np.isfinite(scene.x_um) & np.isfinite(scene.y_um)):
         classes = np.flatnonzero(scene.present()[point])
         whole, height = scene.size_of(int(point))
         corner = (scene.x_um[point] - whole / 2, scene.y_um[point] - height / 2)
@@ -183,7 +183,7 @@ def _legend(scene: Scene, say: Words) -> Iterator[Patch | Line2D]:
             facecolor=phase.colour, edgecolor="#666666", linewidth=0.5, label=f"{label_of(phase, say)}: {count}"
         )
     if scene.classes:
-        unsure = int(np.count_nonzero(scene.done & ~scene.present().any(axis=1)))
+        unsure = int(np.count_nonzero(scene.classified & ~scene.present().any(axis=1)))
         yield Patch(
             facecolor="white",
             edgecolor=UNSURE_COLOUR,

@@ -43,6 +43,8 @@ def composite(
     present: NDArray[np.bool_],
     state: NDArray[np.uint8],
     colours: Sequence[str],
+    *,
+    classified: NDArray[np.bool_] | None = None,
 ) -> Pixels:
     """Return the picture, (rows * k, columns * k, 3) in [0, 1], first row at the lowest y.
 
@@ -56,11 +58,15 @@ def composite(
         Ledger state of each point, (n,).
     colours
         One colour a class, ``#rrggbb``.
+    classified
+        Points that a model spoke of, (n,); the others stay blank. None: all.
     """
     rows, columns = placement.y_um.size, placement.x_um.size
     side = sub_pixels(rows, columns)
     inside = placement.inside & (state != PointState.SUPERSEDED)
     shown = inside & (state == PointState.DONE)
+    if classified is not None:
+        shown &= classified
     mixtures, which = np.unique(present[shown], axis=0, return_inverse=True)
     everyone = np.full(state.size, -1)
     everyone[shown] = which.ravel()

@@ -66,6 +66,12 @@ class Scene:
         """Points with something to show."""
         return np.asarray(self.state == PointState.DONE)
 
+    @property
+    def classified(self) -> NDArray[np.bool_]:
+        """Points with something to show that a model spoke of, (n,); all of them where there are no classes."""
+        spoken = np.isfinite(self.confidence).any(axis=1) | (self.confidence.shape[1] == 0)
+        return np.asarray(self.done & spoken)
+
     def present(self, threshold: float = THRESHOLD) -> NDArray[np.bool_]:
         """Classes at or above the threshold, (n, classes)."""
         return np.asarray(np.nan_to_num(self.confidence) >= threshold)
