@@ -66,6 +66,15 @@ def test_a_fine_scan_lies_on_top_of_a_coarse_one(tmp_path):
         assert not whole.has_one_step
 
 
+def test_a_coarse_cell_that_still_shows_beside_a_fine_scan_counts(tmp_path):
+    coarse = write_scan(tmp_path, "a", shape=(8, 9), step=4.0)
+    fine = write_scan(tmp_path, "b", shape=(8, 8), step=1.0, origin=(8.5, 8.5), started=60, class_index=3)
+    with open_map([coarse, fine]) as whole:
+        hidden = np.flatnonzero(whole.ledger["state"].values == SUPERSEDED)
+        # the fine scan reaches from 8 to 16: of the coarse cells only the one from 10 to 14 is covered
+        assert [tuple(whole.places_um[row]) for row in hidden] == [(12.0, 12.0)]
+
+
 def test_a_coarse_scan_that_came_later_replaces_the_fine_one_below_it(tmp_path):
     fine = write_scan(tmp_path, "a", shape=(4, 4), step=1.0, origin=(6.5, 6.5))
     coarse = write_scan(tmp_path, "b", shape=(5, 5), step=4.0, started=60)

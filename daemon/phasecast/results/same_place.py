@@ -11,6 +11,8 @@ from phasecast.results.grid import Floats, Indices, Placement
 _SAME = 1.0 + 1e-6
 """Half cells within which points of two scans are at the same place: borders belong to the cell, so that a raster that
 lies half a cell beside another one covers it. Neighbours of a raster are two half cells apart."""
+_SPOTS = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]) / 3
+"""Spots of a cell that are looked at, in cells from its middle."""
 _ALIKE = 0.1
 _OFF_RASTER = 0.25
 _LARGEST_RASTER = 50_000_000
@@ -67,6 +69,13 @@ def superseded_points(points: MapPoints) -> Indices:
             tree = cKDTree(points.places_um[strong] / half_um)
             distance, nearest = tree.query(points.places_um[others] / half_um, p=np.inf, distance_upper_bound=_SAME)
             near = np.isfinite(distance)
+            # of a coarse cell below fine ones all must be covered: else the part that shows would be lost
+            sides_um = points.steps_um[points.part[others]]
+            coarser = np.flatnonzero(near & (sides_um > (1 + _ALIKE) * points.steps_um[part]).any(axis=1))
+            if coarser.size:
+                spots = points.places_um[others[coarser], None, :] + _SPOTS * sides_um[coarser, None, :]
+                covered, _ = tree.query(spots / half_um, p=np.inf, distance_upper_bound=_SAME)
+                near[coarser] = np.isfinite(covered).all(axis=1)
             instead[others[near]] = strong[nearest[near]]
     return instead
 
