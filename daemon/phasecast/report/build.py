@@ -104,7 +104,7 @@ def build_report(
         device_note=header.device_note,
         versions=dict(header.versions),
         unsure_points=int(np.count_nonzero(unsure)),
-        uncovered_points=int(np.count_nonzero(scene.done & ~present.any(axis=1))) if header.classes else 0,
+        uncovered_points=int(np.count_nonzero(scene.classified & ~present.any(axis=1))) if header.classes else 0,
         regions=tuple(_regions(material)),
         profile=profile,
         no_profile=why_not,

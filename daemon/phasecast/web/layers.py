@@ -128,7 +128,7 @@ def unsureness(confidence: NDArray[np.float32], done: NDArray[np.bool_]) -> NDAr
 
 def is_classified(confidence: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether a model spoke of a point, (m,): the others must not look like points that hold nothing."""
-    return np.isfinite(confidence).any(axis=1) | (confidence.shape[1] == 0)
+    return np.asarray(np.isfinite(confidence).any(axis=1) | (confidence.shape[1] == 0))
 
 
 def is_unsure(confidence: NDArray[np.float32]) -> NDArray[np.bool_]:
