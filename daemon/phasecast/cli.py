@@ -133,8 +133,9 @@ def calibrate(
 
     Example: phasecast calibrate lab6.cbf --profile my_beamline.toml --standard LaB6
     """
-    # before pyFAI is loaded: its loops take a thread a core otherwise, beside a detector that is being served
+    # before numpy and pyFAI are loaded: the number is heeded by all, the limit also by loops that ask for a thread a core
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")
     from phasecast.services.calibrate import calibrate_files
 
     report = calibrate_files(

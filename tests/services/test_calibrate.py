@@ -75,7 +75,8 @@ def test_a_dated_poni_and_a_picture_are_written_beside_the_profile(beamline):
 
 
 def test_the_command_prints_table_free_set_and_json(beamline, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):  # set by the command: kept from the tests that follow
+        monkeypatch.setenv(name, "1")
     command = ["calibrate", str(beamline / "LaB6_SSRL_tth25.40_module1.cbf"), "--profile", str(beamline / "arm.toml")]
     said = CliRunner().invoke(app, [*command, "--standard", "lab6", "-o", str(beamline / "first.poni")])
     assert said.exit_code == 0, said.output
@@ -194,3 +195,13 @@ def test_a_frame_of_another_detector_or_none_is_one_clear_line(beamline, measure
     other = next((measured_data / "cbf").glob("*.cbf*"))
     with pytest.raises(FrameError, match=r"pixels, the profile's detector has \(195, 487\)"):
         calibrate_files([other], profile=profile, standard="LaB6")
+
+
+def test_the_output_must_be_a_poni_file_in_a_folder_that_is_there(beamline):
+    frame, profile = beamline / "LaB6_SSRL_tth25.40_module1.cbf", str(beamline / "arm.toml")
+    for output, reason in (
+        (beamline / "a.png", r"end --output with \.poni"),
+        (beamline / "no" / "a.poni", "written to"),
+    ):
+        with pytest.raises(CalibrationError, match=reason):
+            calibrate_files([frame], profile=profile, standard="LaB6", output=output)

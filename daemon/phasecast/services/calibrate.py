@@ -190,6 +190,8 @@ def _default_target(name: str, profile: Profile, standard: str, moment: datetime
 def _free_target(target: Path) -> Path:
     """Refuse before the work is done what could not be written after it."""
     target = target.expanduser()
+    if target.suffix != ".poni":
+        raise CalibrationError("is no name of a .poni file", where=str(target), remedy="end --output with .poni")
     for path in (target, target.with_suffix(".png")):
         if path.exists():
             raise CalibrationError("exists already", where=str(path), remedy="give another name with --output")

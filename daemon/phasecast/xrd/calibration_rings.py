@@ -99,9 +99,16 @@ class CalibrationFrame:
 
     def tth_deg(self, parameters: Parameters, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> Parameters:
         """Return 2theta of pixels."""
-        # of pyFAI's ways to the same angle this one takes a tenth of the time for a few thousand pixels
-        tth_rad = self.pyfai.tth(rows, cols, param=parameters, path="tan")
-        return np.asarray(np.rad2deg(tth_rad), dtype=np.float64)
+        along, up, across = self._positions(parameters, rows, cols)
+        return np.asarray(np.rad2deg(np.arctan2(np.hypot(up, across), along)), dtype=np.float64)
+
+    def _positions(
+        self, parameters: Parameters, rows: NDArray[np.float64], cols: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return places in the laboratory: along the beam, along the slow and along the fast axis of the detector."""
+        # pyFAI's compiled way starts a thread a core whatever OMP_NUM_THREADS says, and is slower for few pixels
+        along, up, across = self.pyfai.calc_pos_zyx(d1=rows, d2=cols, param=parameters, use_cython=False)
+        return along, up, across
 
     def window_deg(self, parameters: Parameters) -> tuple[float, float]:
         """Lowest and highest 2theta on the detector."""
@@ -145,8 +152,8 @@ class CalibrationFrame:
     def azimuth_deg(self, parameters: Parameters, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Azimuth of each point about the beam, without a jump inside the detector."""
         rows, cols = (np.append(points[:, axis], (length - 1) / 2) for axis, length in enumerate(self.image.shape))
-        _, along_slow, along_fast = self.pyfai.calc_pos_zyx(d1=rows, d2=cols, param=parameters)
-        azimuth_rad = np.arctan2(along_slow, along_fast)
+        _, up, across = self._positions(parameters, rows, cols)
+        azimuth_rad = np.arctan2(up, across)
         turned_rad = azimuth_rad[:-1] - azimuth_rad[-1]
         return np.asarray(np.rad2deg(np.angle(np.exp(1j * turned_rad)) + azimuth_rad[-1]), dtype=np.float64)
 
