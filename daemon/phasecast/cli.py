@@ -133,7 +133,7 @@ def calibrate(
 
     Example: phasecast calibrate lab6.cbf --profile my_beamline.toml --standard LaB6
     """
-    # before numpy and pyFAI are loaded: the number is heeded by all, the limit also by loops that ask for a thread a core
+    # before numpy and pyFAI are loaded: all heed the number, and loops that ask for a thread a core heed the limit
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_THREAD_LIMIT", "1")
     from phasecast.services.calibrate import calibrate_files
