@@ -20,7 +20,7 @@ def test_scans_among_hostile_messages_are_complete_and_name_them(tmp_path):
     )
     documents.pop("too large")  # the socket itself refuses it, and the connection with it
     slip = {"frames": [*images.values(), *others.values()], "documents": [*documents.values()]}
-    daemon = LongDaemon(tmp_path, "--close-after-idle-s", "6")
+    daemon = LongDaemon(tmp_path, "--close-after-idle-s", "8")
     try:
         by_counter = daemon.scan(shape=f"{ROWS}x{COLUMNS}", **slip)
         by_order = daemon.scan(shape=f"{ROWS}x{COLUMNS}", counter=False, **slip)

@@ -14,7 +14,7 @@ POINTS = ROWS * COLUMNS
 @pytest.fixture(scope="module")
 def run_scan(tmp_path_factory):
     """Run scans one after another through one daemon, which must end in order."""
-    daemon = LongDaemon(tmp_path_factory.mktemp("daemon"), "--close-after-idle-s", "3")
+    daemon = LongDaemon(tmp_path_factory.mktemp("daemon"), "--close-after-idle-s", "8")
 
     def run(*faults, counter=True):
         return daemon.scan(*faults, shape=f"{ROWS}x{COLUMNS}", counter=counter)
