@@ -32,3 +32,8 @@ def test_help_and_profiles_load_nothing_heavy(words):
     code = f"import sys\nsys.argv = ['phasecast', *{words!r}]\nfrom phasecast.cli import main\n"
     code += "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
     assert loaded_by(code) == []
+
+
+def test_the_page_starts_without_what_reduces_frames():
+    # they doubled its memory to 600 MB when an import brought them in
+    assert not {"torch", "pyFAI"} & set(loaded_by("import phasecast.services.page"))

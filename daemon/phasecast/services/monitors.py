@@ -1,6 +1,7 @@
 """From the monitors that a profile declares to columns of the result and rules of the fold."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phasecast.core.errors import FrameError, ProfileError
 from phasecast.core.result import ColumnSpec
@@ -9,7 +10,9 @@ from phasecast.pipeline.beam_columns import BeamColumns, EmptyBeam
 from phasecast.profiles import NamedMonitor, Profile
 from phasecast.profiles.monitors import I0, TRANSMISSION
 from phasecast.sources.frame_file import read_frame_file
-from phasecast.xrd.integrator import Integrator
+
+if TYPE_CHECKING:
+    from phasecast.xrd.integrator import Integrator
 
 _MEANINGS = {
     "i0": "incident flux",
@@ -76,7 +79,7 @@ def point_columns(profile: Profile) -> tuple[ColumnSpec, ...]:
     return tuple(columns)
 
 
-def beam_columns(profile: Profile, integrator: Integrator) -> BeamColumns:
+def beam_columns(profile: Profile, integrator: "Integrator") -> BeamColumns:
     """Return the patterns that are computed from frame and monitors together.
 
     Raises
@@ -93,7 +96,7 @@ def beam_columns(profile: Profile, integrator: Integrator) -> BeamColumns:
     )
 
 
-def _empty_beam(profile: Profile, integrator: Integrator) -> EmptyBeam | None:
+def _empty_beam(profile: Profile, integrator: "Integrator") -> EmptyBeam | None:
     empty = profile.corrections.empty_frame
     if empty is None:
         return None
