@@ -1,8 +1,6 @@
 """The demo: a simulated beamline and the real daemon, each in its own process, joined by real wires."""
 
 import json
-import signal
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from phasecast.records.status import read_status
 from phasecast.results import open_result
 from phasecast.services.attach_positions import attach_positions
 from phasecast.services.end_of_scan import finish_scan, picture_path
-from phasecast.services.lifecycle import stop_on_signals
+from phasecast.services.lifecycle import exit_on_sigterm, stop_on_signals
 from phasecast.services.processes import POLL_S, Child, is_connected, is_free, spawn, wait_for
 from phasecast.services.truth import compare_with_truth, mean_oxide_f1
 
@@ -80,9 +78,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     directory = DataDirectory(options.data_dir / time.strftime("%Y%m%d-%H%M%S")).create()
     truth, announce, ready = (directory.root / name for name in ("truth.json", "beamline.json", "start"))
     with ExitStack() as stack:
-        # An end by SIGTERM must take the processes of the demo with it, as Ctrl-C does.
-        previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        stack.callback(signal.signal, signal.SIGTERM, previous)
+        stack.enter_context(exit_on_sigterm())
         console.print(f"[bold]phasecast demo[/]: {options.rows} x {options.columns} points at {options.rate_hz:g} Hz")
         page = open_page(stack, console, directory, options) if options.page else None
         beamline = spawn(stack, "simulated beamline", *_beamline_command(options, directory, truth, announce, ready))
@@ -101,11 +97,16 @@ def run_demo(options: DemoOptions, console: Console) -> int:
             _attach(console, directory)
         code = _conclude(console, directory, truth)
         if page is not None and not options.once:
-            console.print("the page stays open; Ctrl-C ends the demo")
-            with stop_on_signals() as stop:
-                while not stop.wait(POLL_S):
-                    page.must_live()
+            keep_open(page, console)
     return code
+
+
+def keep_open(page: Child, console: Console) -> None:
+    """Leave the page open until a signal comes."""
+    console.print("the page stays open; Ctrl-C ends the demo")
+    with stop_on_signals() as stop:
+        while not stop.wait(POLL_S):
+            page.must_live()
 
 
 def open_page(stack: ExitStack, console: Console, directory: DataDirectory, options: DemoOptions) -> Child:

@@ -1,8 +1,6 @@
 """Demos of a map that several scans make up: interrupted and continued, or in two tiles."""
 
 import json
-import signal
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,9 +13,9 @@ from phasecast.core.errors import PhasecastError
 from phasecast.records.status import read_status
 from phasecast.report.map_text import is_displaced
 from phasecast.results.composed_map import open_map
-from phasecast.services.demo import DemoOptions, open_page
+from phasecast.services.demo import DemoOptions, keep_open, open_page
 from phasecast.services.end_of_scan import summary_path
-from phasecast.services.lifecycle import stop_on_signals
+from phasecast.services.lifecycle import exit_on_sigterm
 from phasecast.services.maps import MapSummary, draw_map_of, read_offsets, write_map_report, write_repair_list
 from phasecast.services.processes import POLL_S, is_connected, spawn, wait_for
 from phasecast.services.report_place import failure_path, report_path
@@ -48,8 +46,7 @@ def run_map_demo(kind: MapDemo, options: DemoOptions, console: Console) -> int:
     truth, announce, ready = (directory.root / name for name in ("truth.json", "beamline.json", "start"))
     scans = passes_of(kind, options.rows, options.columns)
     with ExitStack() as stack:
-        previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        stack.callback(signal.signal, signal.SIGTERM, previous)
+        stack.enter_context(exit_on_sigterm())
         console.print(f"[bold]phasecast demo[/]: a map of {options.rows} x {options.columns} points in two scans")
         for scan in scans:
             console.print(f"  scan: {scan}")
@@ -76,10 +73,7 @@ def run_map_demo(kind: MapDemo, options: DemoOptions, console: Console) -> int:
         daemon.end()
         code = _conclude(console, directory, truth)
         if page is not None and not options.once:
-            console.print("the page stays open; Ctrl-C ends the demo")
-            with stop_on_signals() as stop:
-                while not stop.wait(POLL_S):
-                    page.must_live()
+            keep_open(page, console)
     return code
 
 
