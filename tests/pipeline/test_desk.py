@@ -92,6 +92,24 @@ def test_files_have_no_other_end_so_closing_them_is_no_abort():
     assert table.stop["reason"] == "declared over by m"
 
 
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "still open"])
+@pytest.mark.parametrize("first", ["documents", "detector"])
+def test_a_series_that_a_restarted_detector_numbers_as_the_one_before_is_the_next_scans(first, closed):
+    """The two wires differ in delay: the next scan's start document comes before or after its series is armed."""
+    table, uid = Table(), ScanUid("next")
+    table.take(scan_start(ROWS, COLUMNS), series_start(ROWS * COLUMNS), *points(5), scan_stop(5, 1000.9))
+    if closed:
+        assert table.desk.close_one(UID, 1001.0, None, who="m")
+    both = [scan_start(ROWS, COLUMNS, uid=uid), series_start(ROWS * COLUMNS)]
+    table.take(*both if first == "documents" else reversed(both))
+    for index in range(3):
+        table.take(frame(index, 1002.0), point(index, 1002.0, columns=COLUMNS, counter=index, uid=uid))
+    *before, fold = table.desk.open_folds
+    assert (fold.start.uid, fold.frames, fold.ledger.sums()["done"]) == (uid, 3, 3)
+    assert [earlier.frames for earlier in before] == ([] if closed else [5])
+    assert table.desk.counters["frames_after_close"] == 0
+
+
 @pytest.mark.parametrize("uid", ["", "nobody"])
 def test_only_open_scans_can_be_closed(uid):
     table = Table()
@@ -126,6 +144,16 @@ def test_nothing_of_a_refused_scan_is_kept_nor_goes_into_the_next_one():
     assert fold.frames == 2
     assert table.desk.counters["refused_scans"] == 1
     assert table.desk.counters["frames_of_refused_scans"] == 7
+
+
+def test_a_detector_that_restarts_after_a_refused_scan_is_heard_again():
+    table, uid = Refusing(), ScanUid("theirs")
+    start = replace(scan_start(ROWS, COLUMNS, uid=uid), metadata={"proposal": "theirs"})
+    table.take(start, series_start(3), frame(0, 1000.0), scan_stop(1, 1000.5, uid=uid))
+    table.take(scan_start(ROWS, COLUMNS), series_start(3), frame(0, 1001.0), point(0, 1001.0, columns=COLUMNS))
+    (fold,) = table.desk.open_folds
+    assert fold.frames == 1
+    assert table.desk.counters["frames_of_refused_scans"] == 1
 
 
 def test_files_of_a_refused_folder_are_refused_once_and_the_next_folder_is_a_scan():

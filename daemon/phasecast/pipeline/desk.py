@@ -59,6 +59,7 @@ class _OpenScan:
     fold: ScanFold
     run: DerivedRun
     newest_s: float
+    has_series: bool = False
     status: ExitStatus = "success"
     reason: str = ""
     closed_by: str = ""
@@ -264,6 +265,7 @@ class ScanDesk:
     def _adopt(self, series: str, uid: ScanUid) -> None:
         parked = self._parked.pop(series)
         self._series_scan[series] = uid
+        self._open[uid].has_series = True
         fold = self._open[uid].fold
         if parked.start is not None:
             fold.add_series(parked.start)
@@ -300,23 +302,34 @@ class ScanDesk:
             uid = None  # files of one name may belong to the next scan; an armed series never does
         if uid is None:
             candidates = [uid for uid, scan in reversed(self._open.items()) if scan.fold.stop is None]
-            candidates += [uid for uid in reversed(self._open) if uid not in self._series_scan.values()]
+            candidates += [uid for uid, scan in reversed(self._open.items()) if not scan.has_series]
             if series not in self._armed:
                 announced = self._announced()
                 candidates = [uid for uid in candidates if uid not in announced]
             if not candidates:
                 return None
             uid = self._series_scan[series] = candidates[0]
+            self._open[uid].has_series = True
         return self._open.get(uid)
+
+    def _forget_earlier_of_name(self, series: str) -> None:
+        """Let a series that is armed again belong to the next scan: a restarted detector counts from 1 again."""
+        uid = self._series_scan.get(series)
+        scan = self._open.get(uid) if uid is not None else None
+        if uid is not None and series in self._armed and (scan is None or scan.fold.stop is not None):
+            del self._series_scan[series]
 
     def _announced(self) -> set[ScanUid]:
         return {self._series_scan[series] for series in self._armed if series in self._series_scan}
 
     def _take_series(self, message: SeriesStart | SeriesEnd, record: RawRecord) -> None:
         scan = None
+        if isinstance(message, SeriesStart) and self._refused is None:
+            self._barred.discard(message.series)  # armed again after the refused scan
         if self._is_barred(message.series):
             return
         if isinstance(message, SeriesStart):
+            self._forget_earlier_of_name(message.series)
             # a further series may be the next scan's, armed before its start document: its first frame decides
             announced = self._announced()
             waits = message.series not in self._series_scan and any(uid in announced for uid in self._open)
