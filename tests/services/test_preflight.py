@@ -28,7 +28,8 @@ def states(found):
 
 
 def test_a_beamline_that_is_ready_is_all_green_and_exits_with_0(tmp_path, fresh_poni):
-    with beamline(tmp_path, shape="20x20", rate=50) as setup:
+    # longer than a busy machine takes to start the command: what listens to a scan that is over hears nothing
+    with beamline(tmp_path, shape="60x100", rate=50) as setup:
         setup.begin()
         command = ["preflight", "--profile", "bl16xu", "--poni", str(fresh_poni), "--json", "--points", "400"]
         command += ["--source", setup.addresses["frames"], "--source", setup.addresses["documents"]]
