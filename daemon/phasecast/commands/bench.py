@@ -1,0 +1,97 @@
+"""How fast the machine is: side by side with peers, and as a whole."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasecast.commands.options import AsJson
+from phasecast.commands.terminal import print_json
+
+
+def bench_integrate(as_json: AsJson = False) -> None:
+    """Time one frame: ours, warm pyFAI, and azint if it is installed, in one run.
+
+    Example: phasecast bench integrate --json
+    """
+    from phasecast.xrd.benchmark import bench_integrate as measure
+    from phasecast.xrd.benchmark import format_report
+
+    report = measure()
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(format_report(report))
+
+
+def bench_live(
+    rate: Annotated[float, typer.Option(help="Frames per second; 0 is as fast as the simulated beamline can.")] = 100.0,
+    points: Annotated[int, typer.Option(min=1, help="Points of the scan; 20,000 show if memory is flat.")] = 3000,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Keep the data here, 50 kB a point; default: thrown away.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a simulated scan through the live service: rate, latency, memory, and is every frame accounted for.
+
+    Exit status 0 only if every frame is accounted for and every point is done.
+
+    Example: phasecast bench live --rate 100 --points 3000
+    """
+    from phasecast.services.bench_live import BenchLiveOptions, format_report
+    from phasecast.services.bench_live import bench_live as measure
+    from phasecast.services.bench_scan import is_complete
+
+    report = measure(BenchLiveOptions(rate_hz=rate, points=points, data_dir=data_dir))
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(format_report(report))
+    if not is_complete(report):
+        raise typer.Exit(1)
+
+
+def bench_page(
+    rate: Annotated[float, typer.Option(help="Frames per second of the two live scans.")] = 100.0,
+    points: Annotated[int, typer.Option(min=1, help="Points of each of them.")] = 3000,
+    opened_sessions: Annotated[int, typer.Option(min=2, help="Sessions opened and closed, for memory.")] = 50,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Keep the data here, about 1.5 GB; default: thrown away.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at running and large scans with a real browser: how late, how fast, and what it costs the daemon.
+
+    Exit status 0 only if nothing was lost: every frame accounted for, every commit shown, no error in the page.
+
+    Example: phasecast bench page --json
+    """
+    from phasecast.services.bench_page import BenchPageOptions, is_complete
+    from phasecast.services.bench_page import bench_page as measure
+    from phasecast.services.bench_page_report import format_report
+
+    report = measure(BenchPageOptions(rate_hz=rate, points=points, opened_sessions=opened_sessions, data_dir=data_dir))
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(format_report(report))
+    if not is_complete(report):
+        raise typer.Exit(1)
+
+
+def bench_classify(
+    model: Annotated[str, typer.Option("--model", help="Bundle: a shipped one or a folder.")] = "bl16xu-rust",
+    as_json: AsJson = False,
+) -> None:
+    """Time the model: one pattern, blocks of patterns, and 114,198 of them in one call.
+
+    Example: phasecast bench classify --json
+    """
+    from phasecast.xrd.benchmark_classify import bench_classify as measure
+    from phasecast.xrd.benchmark_classify import format_report
+
+    report = measure(model=model)
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(format_report(report))
