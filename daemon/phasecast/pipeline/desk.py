@@ -21,8 +21,9 @@ from phasecast.core.scan import (
     SeriesStart,
 )
 from phasecast.pipeline.emitter import DerivedRun, ExitStatus
-from phasecast.pipeline.fold import FoldRules, Outcome, ScanFold
-from phasecast.pipeline.join import FrameTicket
+from phasecast.pipeline.fold import ScanFold
+from phasecast.pipeline.fold_rules import FoldRules, Outcome
+from phasecast.pipeline.tickets import FrameTicket, series_of_defect, ticket_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +55,28 @@ class DeskRules:
     expected_points: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRules:
+    """Rules of one scan, where it has its own.
+
+    Parameters
+    ----------
+    fold
+        How its frames and points are joined.
+    grace_s
+        See `DeskRules`.
+    """
+
+    fold: FoldRules
+    grace_s: float
+
+
 @dataclass(slots=True)
 class _OpenScan:
     fold: ScanFold
     run: DerivedRun
     newest_s: float
+    grace_s: float
     has_series: bool = False
     status: ExitStatus = "success"
     reason: str = ""
@@ -79,19 +97,6 @@ class _ParkedSeries:
         return waits or scan_start.received_s - self.since_s <= _ADOPT_WITHIN_S
 
 
-def ticket_of(frame: Frame) -> FrameTicket:
-    """Return all of a frame that the join needs."""
-    return FrameTicket(
-        frame_id=frame.frame_id,
-        series=frame.series,
-        number=frame.number,
-        keys=frame.keys,
-        received_s=frame.received_s,
-        hardware_s=frame.hardware_s,
-        reference=frame.reference,
-    )
-
-
 def reference_key(reference: FrameReference) -> tuple[str, int]:
     """Identity of a frame's bytes, for recognising results that a file holds already."""
     return reference.path, reference.offset
@@ -107,6 +112,8 @@ class ScanDesk:
     open_run
         Makes the derived run of a scan that starts, given the place of its first record; None for scans whose
         result is finished already. Raises ScanRefusedError for scans that are not taken: nothing of them is kept.
+    rules_for
+        Returns the rules of a scan that has its own; None for one that has not.
     """
 
     def __init__(
@@ -115,7 +122,11 @@ class ScanDesk:
         fold_rules: FoldRules,
         desk_rules: DeskRules,
         open_run: Callable[[ScanStart, CapturePosition], DerivedRun | None],
+        rules_for: Callable[[ScanStart], OwnRules | None] = lambda _: None,
     ) -> None:
+        self._rules_for = rules_for
+        self._named: set[str] = set()
+        """Series that a scan named as its own: none of their frames opens another."""
         self._fold_rules = fold_rules
         self._rules = desk_rules
         self._open_run = open_run
@@ -175,7 +186,7 @@ class ScanDesk:
                     if not fold.rules.frames_place_themselves:
                         scan.status, scan.reason = "fail", f"no stop document; silent for {quiet_s:.0f} s"
                     self._close(uid, now_s, position)
-            elif quiet_s > (self._rules.linger_s if fold.is_complete else min(self._rules.grace_s, self._rules.idle_s)):
+            elif quiet_s > (self._rules.linger_s if fold.is_complete else min(scan.grace_s, self._rules.idle_s)):
                 self._close(uid, now_s, position)
 
     def close_one(self, uid: ScanUid, now_s: float, position: CapturePosition | None, *, who: str) -> bool:
@@ -210,7 +221,9 @@ class ScanDesk:
                 scan.fold.set_stop(
                     ScanStop(uid=scan.fold.start.uid, time_s=start.time_s, exit_status="fail", measured_points=None)
                 )
-        adopted = self._series_for(start.uid, record)
+        adopted = self._series_for(start, record)
+        if start.series:
+            self._named.add(start.series)
         first = min([record.position, *(self._parked[series].position for series in adopted)])
         try:
             run = self._open_run(start, first)
@@ -224,10 +237,11 @@ class ScanDesk:
                 self._parked.pop(series)
                 self._series_scan[series] = start.uid
             return
-        fold = ScanFold(start, self._fold_rules)
+        own = self._rules_for(start) or OwnRules(fold=self._fold_rules, grace_s=self._rules.grace_s)
+        fold = ScanFold(start, own.fold)
         if run.restored_states is not None:
             fold.restore(run.restored_states, run.restored_remarks)
-        self._open[start.uid] = _OpenScan(fold, run, record.received_s)
+        self._open[start.uid] = _OpenScan(fold, run, record.received_s, own.grace_s)
         run.start()
         for series in adopted:
             self._adopt(series, start.uid)
@@ -250,16 +264,18 @@ class ScanDesk:
             self._barred.add(series)
         return series in self._barred
 
-    def _series_for(self, uid: ScanUid, record: RawRecord) -> list[str]:
+    def _series_for(self, start: ScanStart, record: RawRecord) -> list[str]:
         """Parked series that a starting scan takes over; those that can belong to no scan any more are dropped."""
         waiting = [series for series, parked in self._parked.items() if parked.may_belong_to(record)]
         # a series nobody announced must not push its frames between those of one that was announced
         announced = [series for series in waiting if self._parked[series].start is not None]
         adopted = announced or waiting
+        if start.series:
+            adopted = [series for series in adopted if series == start.series]
         for series in set(self._parked) - set(adopted):
             stale = self._parked.pop(series).frames
             self.counters["frames_of_no_scan"] += len(stale)
-            logger.warning("%d frames of series %s, taken before scan %s, belong to none", len(stale), series, uid)
+            logger.warning("%d frames of series %s, taken before scan %s, belong to none", len(stale), series, start.uid)
         return adopted
 
     def _adopt(self, series: str, uid: ScanUid) -> None:
@@ -363,7 +379,7 @@ class ScanDesk:
             logger.warning("frame %s came after its scan was closed", frame.frame_id)
 
     def _take_defect(self, defect: Defect, record: RawRecord) -> None:
-        series = defect.series or (defect.frame_id.rpartition("/")[0] if defect.frame_id else "")
+        series = series_of_defect(defect)
         if self._fold_rules.frames_place_themselves and defect.frame_id and defect.number is not None:
             self._open_implicit(defect.frame_id, series, record)
         if self._is_barred(series):
@@ -385,7 +401,7 @@ class ScanDesk:
         return self._parked.setdefault(series, _ParkedSeries(record.received_s, record.position))
 
     def _open_implicit(self, frame_id: FrameId, series: str, record: RawRecord) -> None:
-        if self._open or series in self._barred:
+        if self._open or series in self._barred or series in self._named:
             return
         # the same first frame gives the same uid, so a restarted daemon finds the file it had begun
         uid = ScanUid(

@@ -24,8 +24,9 @@ from phasecast.core.record import CapturePosition
 from phasecast.core.result import ColumnSpec, ResultHeader
 from phasecast.core.scan import Defect
 from phasecast.pipeline.beam_columns import BeamColumns
-from phasecast.pipeline.fold import ScanFold, Scored, Turn
+from phasecast.pipeline.fold import ScanFold
 from phasecast.pipeline.scores import Scores
+from phasecast.pipeline.turn import Scored, Turn
 
 ExitStatus = Literal["success", "abort", "fail"]
 Publish = Callable[[str, Document], None]

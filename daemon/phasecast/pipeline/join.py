@@ -11,9 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from phasecast.core.frame import FrameId, FrameKey, FrameReference
+from phasecast.core.frame import FrameId, FrameKey
 from phasecast.core.scan import PointMeasured
 from phasecast.pipeline.alignment import consensus_offset, point_period_s
+from phasecast.pipeline.tickets import FrameTicket
 
 _PAIRS_FOR_OFFSET = 40
 
@@ -35,24 +36,6 @@ class JoinRule:
     use_keys: bool = True
     align: Literal["order", "time"] = "order"
     skip_frames_per_row: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameTicket:
-    """All of a frame that the join needs, without its pixels."""
-
-    frame_id: FrameId
-    series: str
-    number: int
-    keys: tuple[FrameKey, ...]
-    received_s: float
-    hardware_s: float | None
-    reference: FrameReference | None
-
-    @property
-    def time_s(self) -> float:
-        """Time on the detector's clock, or of receipt where it has none."""
-        return self.received_s if self.hardware_s is None else self.hardware_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

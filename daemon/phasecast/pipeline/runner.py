@@ -15,7 +15,7 @@ from phasecast.core.protocols import Stage
 from phasecast.core.record import CapturePosition, Channel, Decoder, RawRecord
 from phasecast.core.scan import Defect, Message
 from phasecast.pipeline.desk import ScanDesk, reference_key
-from phasecast.pipeline.fold import Outcome
+from phasecast.pipeline.fold_rules import Outcome
 
 logger = logging.getLogger(__name__)
 

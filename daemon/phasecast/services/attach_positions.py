@@ -21,8 +21,9 @@ from phasecast.core.record import CapturePosition, RawRecord
 from phasecast.core.result import ResultHeader
 from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanStart, ScanStop
 from phasecast.pipeline.emitter import DerivedRun
-from phasecast.pipeline.fold import ScanFold, Scored, Turn
-from phasecast.pipeline.join import FrameTicket
+from phasecast.pipeline.fold import ScanFold
+from phasecast.pipeline.tickets import FrameTicket
+from phasecast.pipeline.turn import Scored, Turn
 from phasecast.profiles import Profile
 from phasecast.results import Result, open_result
 from phasecast.services.declared import DeclaredScan, declare, stage_fields

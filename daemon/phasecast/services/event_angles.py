@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from phasecast.core.errors import PhasecastError
 from phasecast.core.frame import Frame, FrameId, FrameReference
 from phasecast.core.protocols import Reduced, Rejection
-from phasecast.pipeline.fold import Outcome
+from phasecast.pipeline.fold_rules import Outcome
 from phasecast.xrd.stages import NO_ARM_ANGLE, XrdStage, angle_column
 
 CONTRADICTION = "contradicting arm angles"

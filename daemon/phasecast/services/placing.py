@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
-from phasecast.pipeline.fold import FoldRules
+from phasecast.pipeline.fold_rules import FoldRules
 from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
 from phasecast.profiles.orientation import StageFrame
