@@ -50,6 +50,8 @@ class ScanStart:
         Number of points announced; None if the plan does not say. Aborted scans have fewer.
     metadata
         The rest of what the scan says of itself, JSON-able.
+    series
+        The only series of frames that is its own; empty if the scan does not say.
     """
 
     uid: ScanUid
@@ -61,6 +63,7 @@ class ScanStart:
     snaking: tuple[bool, ...]
     expected_points: int | None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    series: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,4 +214,34 @@ class Defect:
     series: str = ""
 
 
-Message = ScanStart | PointMeasured | PositionDoubt | ScanStop | SeriesStart | SeriesEnd | Frame | Defect
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanDeclared:
+    """A person declares the scan of the frames that come next.
+
+    Parameters
+    ----------
+    declaration_id
+        Identity; what is recorded twice is one declaration.
+    text
+        The declaration as TOML: `profiles.ScanDeclaration`.
+    folder
+        Folder that relative paths in it begin from.
+    who
+        The person.
+    declared_s
+        POSIX time at which the service took it.
+    known_series
+        Series that had frames before: they are not this scan's.
+    """
+
+    declaration_id: str
+    text: str
+    folder: str
+    who: str
+    declared_s: float
+    known_series: frozenset[str] = frozenset()
+
+
+Message = (
+    ScanStart | PointMeasured | PositionDoubt | ScanStop | SeriesStart | SeriesEnd | Frame | Defect | ScanDeclared
+)
