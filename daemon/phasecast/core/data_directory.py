@@ -49,6 +49,11 @@ class DataDirectory:
         return self.root / "requests"
 
     @property
+    def scans(self) -> Path:
+        """Scans that people declared on the page, one dated TOML file each."""
+        return self.root / "scans"
+
+    @property
     def notebook(self) -> Path:
         """What people decided during the beamtime: regions, surfaces, samples, acknowledged alarms."""
         return self.root / "notebook"
@@ -70,6 +75,7 @@ class DataDirectory:
                 self.labels,
                 self.requests,
                 self.notebook,
+                self.scans,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -267,7 +267,7 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseScan:
-    """A person declares an open scan over; served by the daemon, everything else by the clerk."""
+    """A person declares an open scan over; served by the daemon."""
 
     scan_uid: str
     who: str
@@ -275,6 +275,27 @@ class CloseScan:
 
     def __post_init__(self) -> None:
         _check_name(self.scan_uid, "scan_uid")
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclareScan:
+    """A person declares the scan of the frames that come next; served by the daemon.
+
+    Parameters
+    ----------
+    text
+        The declaration as TOML.
+    who
+        The person.
+    """
+
+    text: str
+    who: str
+    kind: Literal["declare_scan"] = "declare_scan"
+
+    def __post_init__(self) -> None:
+        _check_text(self.text, "the declaration")
         _check_name(self.who, "who")
 
 
@@ -287,6 +308,7 @@ Request = (
     | DescribeSample
     | Acknowledge
     | CloseScan
+    | DeclareScan
 )  # fmt: skip
 
 

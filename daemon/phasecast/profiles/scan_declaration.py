@@ -153,6 +153,11 @@ class ScanDeclaration(ProfilePart):
     frames_per_row: int | None = Field(
         default=None, ge=1, description="Frames of a row with those before and after its points; left out: no more."
     )
+    series: str = Field(
+        default="",
+        max_length=200,
+        description="Prefix of the frames' names, with or without folder; left out: that of the first that comes.",
+    )
     first_number: int | None = Field(
         default=None, ge=0, description="Number of the first frame; left out: the number of the first that comes."
     )
@@ -210,6 +215,20 @@ class ScanDeclaration(ProfilePart):
     def positions_from(self) -> Literal["computed", "log", "later"]:
         """Where positions come from."""
         return self.positions or ("computed" if self.log is None else "log")
+
+    @property
+    def extent_um(self) -> tuple[float, float]:
+        """Distance from the first to the last point along x and y, um."""
+        return (self.nx - 1) * abs(self.step_x_um), (self.ny - 1) * abs(self.step_y_um)
+
+    @property
+    def least_s(self) -> float:
+        """Time that all exposures take, s; readout and turns come on top."""
+        return self.expected_frames * self.exposure_s
+
+    def is_series(self, series: str) -> bool:
+        """Tell whether a series of frames is the declared one; any is where none is declared."""
+        return self.series in ("", series, series.rpartition("/")[2])
 
     def point_of_frame(self, place: int) -> int | None:
         """Return the point of the frame at a place in the scan, from 0; None for frames that belong to no point."""

@@ -17,6 +17,7 @@ from phasecast.core.requests import (
     Acknowledge,
     Answer,
     CloseScan,
+    DeclareScan,
     DescribeSample,
     LabelPoints,
     RemoveRegion,
@@ -46,7 +47,7 @@ logger = logging.getLogger(__name__)
 SERVED = (
     "label_points", "undo_label", "save_region", "remove_region", "save_surface", "describe_sample", "acknowledge",
 )  # fmt: skip
-"""Kinds of requests that the clerk serves; closing a scan is the daemon's."""
+"""Kinds of requests that the clerk serves; declaring and closing scans is the daemon's."""
 
 _TIDY_S = 30.0
 _LOOK_S = 2.0
@@ -218,8 +219,8 @@ class Clerk:
             case Acknowledge():
                 self._write(self._seen, request_id, acknowledgement_entry(request, request_id, time_s=time_s))
                 return "acknowledged", {}
-            case CloseScan():
-                raise RequestError("scans are closed by the daemon")
+            case CloseScan() | DeclareScan():
+                raise RequestError("scans are declared and closed by the daemon")
             case _:
                 assert_never(request)
 

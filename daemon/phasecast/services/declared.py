@@ -9,6 +9,7 @@ from urllib.parse import quote
 from phasecast.core.errors import ProfileError, SourceError
 from phasecast.core.record import Channel, Decoder
 from phasecast.core.result import ResultHeader
+from phasecast.core.scan import ScanUid
 from phasecast.profiles import PositionAxis, Positions, Profile, ScanDeclaration, load_scan
 from phasecast.services.monitors import scalar_fields
 from phasecast.sources.declared_scan import (
@@ -17,6 +18,7 @@ from phasecast.sources.declared_scan import (
     ScanDirector,
 )
 from phasecast.sources.declared_wires import DirectedDecoder, StageFields
+from phasecast.sources.scan_switch import ScanSwitch
 from phasecast.sources.uri import SourceOptions, make_decoder
 
 _STAGE = Positions(
@@ -66,7 +68,14 @@ class DeclaredScan:
         """Return the options of the wires, with the log's."""
         return replace(options, log=self.declaration.log, point_s=self.declaration.exposure_s)
 
-    def director(self, unfinished: Mapping[str, ResultHeader], finished: Collection[str] = ()) -> ScanDirector:
+    def director(
+        self,
+        unfinished: Mapping[str, ResultHeader],
+        finished: Collection[str] = (),
+        *,
+        uid: ScanUid | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> ScanDirector:
         """Return the director of a service that takes up unfinished results again.
 
         Parameters
@@ -75,6 +84,8 @@ class DeclaredScan:
             Raw uid to header.
         finished
             Raw uids of results that are finished.
+        uid, notes
+            See `ScanDirector`.
         """
         first_rows = {
             uid: int(header.metadata[DECLARED_KEY][FIRST_ROW_KEY])
@@ -87,6 +98,8 @@ class DeclaredScan:
             first_rows=first_rows,
             finished=finished,
             number_pattern=re.compile(self.profile.frame_files.number_regex),
+            uid=uid,
+            notes=notes,
         )
 
 
@@ -98,7 +111,17 @@ def declare(profile: Profile, path: Path) -> DeclaredScan:
     ProfileError
         If it cannot be read or breaks a rule.
     """
-    declaration = load_scan(path).with_log(profile.position_log, path.absolute().parent)
+    return fit(profile, load_scan(path).with_log(profile.position_log, path.absolute().parent), path)
+
+
+def fit(profile: Profile, declaration: ScanDeclaration, path: Path) -> DeclaredScan:
+    """Fit a profile to a declaration; `path` is where messages say it stands.
+
+    Raises
+    ------
+    ProfileError
+        If the two do not go together.
+    """
     log = declaration.log if declaration.positions_from == "log" else None
     if declaration.positions == "log" and log is None:
         raise ProfileError("positions = 'log' needs [log]", where=f"{path}: log", remedy="say how the log is read")
@@ -136,7 +159,7 @@ def stage_fields(profile: Profile) -> StageFields:
     )
 
 
-def directed_decoder(channel: Channel, wires: SourceOptions, director: ScanDirector | None) -> Decoder:
+def directed_decoder(channel: Channel, wires: SourceOptions, director: ScanDirector | ScanSwitch | None) -> Decoder:
     """Return the decoder of a channel, directed where a scan is declared."""
     decoder = make_decoder(channel, wires)
     return decoder if director is None else DirectedDecoder(decoder, director.direct)

@@ -154,6 +154,8 @@ class DerivedRuns:
         Other settings worth recording, JSON-able.
     samples
         What else is known of a sample, and whose scans are taken; None: nothing, and everybody's.
+    profile_for
+        Returns the profile of a scan that has its own; None for one that has not.
     """
 
     folder: Path
@@ -162,6 +164,7 @@ class DerivedRuns:
     on_finished: Callable[[Path], None]
     settings: Mapping[str, Any] = field(default_factory=dict)
     samples: SampleSources | None = None
+    profile_for: Callable[[ScanStart], Profile | None] = lambda _: None
     _unfinished: dict[str, UnfinishedResult] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
     _open: dict[str, NexusSink] = field(default_factory=dict)
@@ -254,7 +257,8 @@ class DerivedRuns:
         self.on_finished(sink.path)
 
     def _header(self, start: ScanStart, position: CapturePosition) -> ResultHeader:
-        positions = self.profile.positions
+        profile = self.profile_for(start) or self.profile
+        positions = profile.positions
         integrator, classifier = self.stage.integrator, self.stage.classifier
         geometry, arm = integrator.geometry, integrator.arm
         beside = self.samples.metadata_of(start, time_s=time.time()) if self.samples is not None else {}
@@ -271,12 +275,12 @@ class DerivedRuns:
             horizontal_field=positions.horizontal.field if positions else "",
             vertical_field=positions.vertical.field if positions else "",
             columns=(*self.stage.columns, *self._beam_columns.specs),
-            point_columns=point_columns(self.profile),
+            point_columns=point_columns(profile),
             tth_deg=tuple(float(value) for value in bin_centres_deg(integrator.axes[0])),
             classes=classifier.classes if classifier else (),
             model=classifier.stamp if classifier else None,
-            profile_name=self.profile.name,
-            profile=self.profile.model_dump(mode="json"),
+            profile_name=profile.name,
+            profile=profile.model_dump(mode="json"),
             device=integrator.device,
             device_note=integrator.device_note,
             processing={
@@ -285,7 +289,7 @@ class DerivedRuns:
                 **({"geometry": asdict(geometry)} if arm is None else {"arm": arm.describe()}),
                 "geometry_id": integrator.geometry_id,
                 "error_model": "poisson",
-                "normalisation": normalisation_of(self.profile),
+                "normalisation": normalisation_of(profile),
                 "created_s": time.time(),
                 **self.settings,
             },

@@ -11,10 +11,12 @@ from phasecast.core.record import Receiver
 from phasecast.pipeline.desk import ScanDesk
 from phasecast.pipeline.fold import ScanFold
 from phasecast.pipeline.runner import Runner
+from phasecast.services.declaring import Declaring
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.process_usage import peak_memory_mb
 from phasecast.services.rates import RateMeter
 from phasecast.sources.capture import CaptureReader, CaptureWriter
+from phasecast.sources.scan_switch import ScanSwitch
 
 SERVICE = "live-xrd"
 
@@ -29,6 +31,8 @@ class LiveStatus:
     receivers: Sequence[Receiver]
     capture: CaptureWriter
     reader: CaptureReader
+    declaring: Declaring
+    switch: ScanSwitch | None
     _frame_rate: RateMeter = field(default_factory=lambda: RateMeter(5.0))
     _growth: RateMeter = field(default_factory=lambda: RateMeter(60.0))
     _growth_bytes_per_s: float = 0.0
@@ -46,10 +50,15 @@ class LiveStatus:
             "latency_p99_ms": round(p99_s * 1e3, 2) if p99_s == p99_s else None,
             "latency_max_ms": round(max_s * 1e3, 2) if max_s == max_s else None,
             "memory_peak_mb": peak_memory_mb(os.getpid()),
-            "counters": {**self.runner.counters, **self.desk.counters},
+            "counters": {
+                **self.runner.counters,
+                **self.desk.counters,
+                **(self.switch.counters if self.switch is not None else {}),
+            },
             "frames_per_s": round(self._frame_rate.sample(self.runner.counters["frames"], time.monotonic()), 2),
             "disk": self._describe_disk(),
             "scans": [self._describe_scan(fold) for fold in self.desk.open_folds],
+            "declaration": self.declaring.describe(),
             "finished_scans": len(self.desk.finished),
             "results": [path.name for path in self.runs.open_paths],
             "device": self.runs.stage.integrator.device,

@@ -1,20 +1,29 @@
-"""What people ask of the running daemon: to close a scan."""
+"""What people ask of the running daemon: to declare and to close scans."""
 
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from phasecast.core.errors import RecordsError
-from phasecast.core.requests import Answer, CloseScan
+from phasecast.core.requests import Answer, CloseScan, DeclareScan, Request
 from phasecast.core.scan import ScanUid
 from phasecast.records.clerk import answer
-from phasecast.records.mailbox import Mailbox
+from phasecast.records.mailbox import Mailbox, RequestId
 
 logger = logging.getLogger(__name__)
 
-_KINDS = ("close_scan",)
-CLOSE_SCAN_BYTES = 4096
-"""No request to close a scan is larger; larger files in the mailbox are for others and are not read."""
+_KINDS = ("close_scan", "declare_scan")
+SCAN_REQUEST_BYTES = 16_384
+"""No request about a scan is larger; larger files in the mailbox are for others and are not read."""
+
+
+class TakeDeclaration(Protocol):
+    """Takes a declaration or refuses it; None if it has to wait a moment."""
+
+    def __call__(self, request_id: RequestId, request: DeclareScan, *, caught_up: bool) -> Answer | None:
+        """See `Declaring.take`."""
+        ...
 
 
 class ScanRequests:
@@ -26,6 +35,8 @@ class ScanRequests:
         The mailbox.
     close
         Closes the scan of that uid in the name of a person; returns False if it is not open.
+    declare
+        Takes or refuses declarations.
     interval_s
         Least time between two looks.
     clock
@@ -36,12 +47,14 @@ class ScanRequests:
         self,
         mailbox: Mailbox,
         close: Callable[[ScanUid, str], bool],
+        declare: TakeDeclaration,
         *,
         interval_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._mailbox = mailbox
         self._close = close
+        self._declare = declare
         self._interval_s = interval_s
         self._clock = clock
         self._looked_s = float("-inf")
@@ -60,19 +73,22 @@ class ScanRequests:
         self._looked_s = self._clock()
         try:
             for request_id, request in self._mailbox.pending(_KINDS):
-                if not isinstance(request, CloseScan):
+                # once done, only the answer may have to be written again
+                done = self._answers.get(request_id) or self._serve(request_id, request, caught_up=caught_up)
+                if done is None:
                     continue
-                # once closed, only the answer may have to be written again
-                if request_id not in self._answers:
-                    if self._close(ScanUid(request.scan_uid), request.who):
-                        logger.warning("scan %s is declared over by %s", request.scan_uid, request.who)
-                        self._answers[request_id] = answer("scan_closed")
-                    elif caught_up:
-                        reason = f"no open scan {request.scan_uid}"
-                        self._answers[request_id] = answer("denied", {"reason": reason}, ok=False)
-                    else:
-                        continue
-                self._mailbox.settle(request_id, self._answers[request_id])
+                self._answers[request_id] = done
+                self._mailbox.settle(request_id, done)
                 del self._answers[request_id]
         except RecordsError as error:
             logger.warning("mailbox: %s", error)
+
+    def _serve(self, request_id: RequestId, request: Request, *, caught_up: bool) -> Answer | None:
+        if isinstance(request, DeclareScan):
+            return self._declare(request_id, request, caught_up=caught_up)
+        if not isinstance(request, CloseScan):
+            return None
+        if self._close(ScanUid(request.scan_uid), request.who):
+            logger.warning("scan %s is declared over by %s", request.scan_uid, request.who)
+            return answer("scan_closed")
+        return answer("denied", {"reason": f"no open scan {request.scan_uid}"}, ok=False) if caught_up else None

@@ -119,6 +119,26 @@ class CaptureWriter:
             self._changed.notify_all()
         return position
 
+    def append_if_read(
+        self, channel: Channel, parts: Iterable[bytes], received_s: float, position: CapturePosition
+    ) -> CapturePosition | None:
+        """Record one message if nothing lies unread before it; return its place, else None.
+
+        Parameters
+        ----------
+        position
+            Where the follower will read next (`CaptureReader.position`).
+
+        Raises
+        ------
+        CaptureError
+            See `append`.
+        """
+        with self._changed:
+            if self._last is not None and self._last >= position:
+                return None
+            return self.append(channel, parts, received_s)
+
     def wait(self, timeout_s: float, position: CapturePosition | None = None) -> bool:
         """Wait until there is a record to read; return whether there is.
 

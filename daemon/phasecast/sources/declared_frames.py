@@ -111,6 +111,11 @@ class CountedFrames:
         )
 
 
+def series_of(frame: Frame | Defect) -> str:
+    """Return the series of a frame."""
+    return frame.series or (frame.frame_id or "").rpartition("/")[0]
+
+
 def keys_in_scan(series: str, keys: Iterable[FrameKey]) -> tuple[FrameKey, ...]:
     """Return names of frames that hold in one series alone: numbers, and often names, begin anew in each."""
     return tuple(FrameKey(f"{kind}:{series}:{name}") for kind, _, name in (key.partition(":") for key in keys))

@@ -8,9 +8,18 @@ from datetime import timedelta
 
 from phasecast.core.frame import Frame, FrameKey, counter_key
 from phasecast.core.record import RawRecord
-from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanAxis, ScanStart, ScanStop
+from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanAxis, ScanStart, ScanStop, ScanUid
 from phasecast.profiles import ScanDeclaration, time_zone
-from phasecast.sources.declared_frames import SURPLUS, CountedFrames, OpenScan, keys_in_scan, time_of, uid_of, unusable
+from phasecast.sources.declared_frames import (
+    SURPLUS,
+    CountedFrames,
+    OpenScan,
+    keys_in_scan,
+    series_of,
+    time_of,
+    uid_of,
+    unusable,
+)
 from phasecast.sources.declared_wires import StageFields
 from phasecast.sources.frame_name import parse_frame_name
 from phasecast.sources.position_log_decoder import NO_SCAN, REWRITTEN_LOG, UNREADABLE_ROW, X_FIELD, Y_FIELD
@@ -22,6 +31,7 @@ DECLARED_KEY = "declared_scan"
 FIRST_ROW_KEY = "first_row"
 
 DOUBLED_NUMBER = "doubled frame number"
+OTHER_SERIES = "frame of another series"
 NO_NUMBER = "frame without number"
 OUTSIDE = "position outside the declared range"
 
@@ -46,6 +56,10 @@ class ScanDirector:
         Raw uids of scans whose result is finished: their files and rows, recorded again after a restart, are known.
     number_pattern
         See `parse_frame_name`; as for the files.
+    uid
+        Uid of the one scan that it opens; None where every series opens a scan, named by its first frame.
+    notes
+        What else the scan's metadata say of the declaration, JSON-able.
     """
 
     def __init__(
@@ -56,7 +70,11 @@ class ScanDirector:
         first_rows: Mapping[str, int] | None = None,
         finished: Collection[str] = (),
         number_pattern: re.Pattern[str] | None = None,
+        uid: ScanUid | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
+        self._uid = uid
+        self._notes = dict(notes or {})
         self._number_pattern = number_pattern
         self._finished = frozenset(finished)
         self._scan = declaration
@@ -75,6 +93,11 @@ class ScanDirector:
             if start.tzinfo is None and self._log is not None and self._log.time_zone:
                 start = start.replace(tzinfo=time_zone(self._log.time_zone))
             self._oldest_s = (start - _EARLIER).timestamp()
+
+    def stop(self, time_s: float) -> Iterator[Message]:
+        """Yield the end of the open scan, because another declaration takes the frames from now on."""
+        if self._current is not None:
+            yield from self._stop(self._current, time_s)
 
     def direct(self, message: Message, record: RawRecord) -> Iterator[Message]:
         """Yield what a decoded message means for the scans that are declared."""
@@ -99,7 +122,10 @@ class ScanDirector:
         number, frame_id = frame.number, frame.frame_id
         assert number is not None
         assert frame_id is not None
-        series = frame.series or frame_id.rpartition("/")[0]
+        series = series_of(frame)
+        if not self._scan.is_series(series):
+            yield unusable(frame, OTHER_SERIES, f"{frame_id} is not of the declared series {self._scan.series}")
+            return
         if counter_key(number) not in keys and isinstance(frame, Frame) and frame.reference.store == "file":
             yield unusable(frame, NO_NUMBER, f"{frame_id}: no number in the name of the file")
             return
@@ -134,7 +160,7 @@ class ScanDirector:
             yield from self._stop(scan, frame.received_s)
 
     def _open(self, frame: Frame | Defect, series: str, number: int, record: RawRecord) -> Iterator[Message]:
-        uid = uid_of(frame, series, self._scan.name, record)
+        uid = self._uid or uid_of(frame, series, self._scan.name, record)
         declaration = self._scan
         lacking = self._current if self._current is not None and self._lacks_rows(self._current) else None
         scan = OpenScan(
@@ -174,8 +200,11 @@ class ScanDirector:
                 "series": series,
                 "title": declaration.name or series,
                 **({"map": declaration.name} if declaration.name else {}),
-                DECLARED_KEY: declaration.model_dump(mode="json", exclude_none=True) | {FIRST_ROW_KEY: scan.first_row},
+                DECLARED_KEY: declaration.model_dump(mode="json", exclude_none=True)
+                | self._notes
+                | {FIRST_ROW_KEY: scan.first_row},
             },
+            series=series,
         )
         if declaration.first_number is None and number > 1 and self._log is None:
             yield Defect(

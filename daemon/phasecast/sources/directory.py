@@ -76,6 +76,7 @@ class DirectoryReceiver(ThreadedReceiver):
         self._wait = wait
         self._poll_s = poll_s
         self._incomplete = 0
+        self._looks = 0
         self._watch = FolderWatch(
             self._folder,
             existing=existing,
@@ -92,8 +93,9 @@ class DirectoryReceiver(ThreadedReceiver):
         )
 
     def status(self) -> dict[str, object]:
-        """State and counters, JSON-able."""
+        """State and counters, JSON-able; ``looks`` counts how often the folder was looked through."""
         return super().status() | {
+            "looks": self._looks,
             "folder": readable_name(str(self._folder)),
             "pending": self._watch.pending,
             "incomplete": self._incomplete,
@@ -115,6 +117,7 @@ class DirectoryReceiver(ThreadedReceiver):
                 self._record(_encode(found), self._now_s())
                 if self._stopping.is_set():
                     return
+            self._looks += 1
             self._stopping.wait(self._poll_s)
 
     def _close(self) -> None:

@@ -11,8 +11,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel, Decoder, Receiver
 from phasecast.profiles import PositionLog
-from phasecast.sources import capture_replay, directory, documents, position_log, simplon
+from phasecast.sources import capture_replay, declaration_record, directory, documents, position_log, simplon
 from phasecast.sources.capture_replay import CaptureDecoder, CaptureReceiver
+from phasecast.sources.declaration_record import DeclarationDecoder
 from phasecast.sources.directory import DirectoryReceiver, FileDecoder
 from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
 from phasecast.sources.position_log import PositionLogReceiver
@@ -80,6 +81,8 @@ class SourceOptions:
         How the rows of a position log are read; None where none is declared.
     point_s
         Time of a point, s: see `LogDecoder`.
+    log_decoder
+        Makes the decoder of a log that a declaration in the capture names; None where `log` says how all are read.
     """
 
     counter_field: str | None = None
@@ -102,6 +105,7 @@ class SourceOptions:
     copy_frames: bool = False
     log: PositionLog | None = None
     point_s: float = math.inf
+    log_decoder: Callable[[Channel], Decoder] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +185,10 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
             needs_sidecar=options.sidecar is not None,
             budget=options.read_budget,
         )
+    if kind == declaration_record.CHANNEL:
+        return DeclarationDecoder()
+    if kind == position_log.CHANNEL and options.log_decoder is not None:
+        return options.log_decoder(channel)
     if kind == position_log.CHANNEL:
         if options.log is None:
             raise SourceError(
