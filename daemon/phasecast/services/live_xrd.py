@@ -21,6 +21,7 @@ from phasecast.records.mailbox import Mailbox
 from phasecast.records.status import StatusFile
 from phasecast.services.data_directory_guard import require_local_disk
 from phasecast.services.declared import declare, directed_decoder
+from phasecast.services.declaring import DeclaredProfiles, Declaring, read_latest, replay_start
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.event_angles import EventAngles
@@ -28,10 +29,12 @@ from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.live_status import SERVICE, LiveStatus
 from phasecast.services.placing import fold_rules, source_options
 from phasecast.services.sample_sources import SampleSources
-from phasecast.services.scan_requests import CLOSE_SCAN_BYTES, ScanRequests
+from phasecast.services.scan_requests import SCAN_REQUEST_BYTES, ScanRequests
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
+from phasecast.sources.declared_scan import ScanDirector
 from phasecast.sources.frame_store import CaptureFrameStore
+from phasecast.sources.scan_switch import ScanSwitch
 from phasecast.sources.uri import open_source
 from phasecast.xrd.device import use_one_thread
 
@@ -73,6 +76,7 @@ class LiveService:
     describe: Callable[[], dict[str, Any]]
     status: StatusFile
     requests: ScanRequests
+    declaring: Declaring
     once: bool
 
     def run(self, stop: Event) -> None:
@@ -81,6 +85,7 @@ class LiveService:
             began_s = time.monotonic()
             report = self.runner.step()
             self.requests.step(caught_up=not report.records)
+            self.declaring.follow_log()
             self.status.write(self.describe)
             if not report.records:
                 self.capture.wait(_IDLE_WAIT_S, self.reader.position)
@@ -88,6 +93,7 @@ class LiveService:
                 stop.wait(max(0.0, began_s + _TURN_S - time.monotonic()))
         for receiver in self.receivers:
             receiver.stop()
+        self.declaring.close()
         while self.runner.step().records:
             pass
         self.status.write(lambda: {**self.describe(), "state": "stopped"}, now=True)
@@ -126,6 +132,7 @@ def run_live_xrd(options: LiveOptions) -> int:
     receivers = [source.receiver for source in sources]
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+        profiles = DeclaredProfiles(profile)
         end_of_scan = stack.enter_context(EndOfScan())
         runs = DerivedRuns(
             folder=directory.results,
@@ -134,9 +141,23 @@ def run_live_xrd(options: LiveOptions) -> int:
             on_finished=end_of_scan.submit,
             settings={"sources": list(uris)},
             samples=SampleSources(directory, profile, uris),
+            profile_for=profiles.profile_for,
         )
         replay_from, committed = runs.recover()
-        director = declared.director(runs.unfinished_headers, runs.finished_uids) if declared is not None else None
+        latest = read_latest(directory)
+        replay_from = replay_start(latest, runs.finished_uids, replay_from)
+        refusal = _why_not_declare(options, uris)
+        director: ScanDirector | ScanSwitch | None = None
+        switch: ScanSwitch | None = None
+        if declared is not None:
+            director = declared.director(runs.unfinished_headers, runs.finished_uids)
+        elif not refusal:
+            director = switch = ScanSwitch(
+                profiles.taker(lambda: runs.finished_uids),
+                others_pass=profile.frame_files.position_from != "documents",
+                earlier=latest is not None,
+            )
+            wires = replace(wires, log_decoder=switch.log_decoder)
         stack.callback(runs.close)
         capture = stack.enter_context(CaptureWriter(directory.captures))
         reader = stack.enter_context(CaptureReader(directory.captures, replay_from or capture.end))
@@ -151,6 +172,7 @@ def run_live_xrd(options: LiveOptions) -> int:
                 grace_s=declared.grace_s if declared is not None else _GRACE_S,
             ),
             open_run=runs.open,
+            rules_for=profiles.rules_for,
         )
         runner = Runner(
             reader=reader,
@@ -160,6 +182,18 @@ def run_live_xrd(options: LiveOptions) -> int:
             clock=time.time,
             committed=committed,
         )
+        declaring = Declaring(
+            directory=directory,
+            profiles=profiles,
+            capture=capture,
+            reader=reader,
+            switch=switch,
+            desk=desk,
+            receivers=receivers,
+            refusal=refusal,
+            latest=latest,
+        )
+        stack.callback(declaring.close)
         for receiver in receivers:
             receiver.start(capture)
             stack.callback(receiver.stop)
@@ -170,12 +204,21 @@ def run_live_xrd(options: LiveOptions) -> int:
             capture=capture,
             reader=reader,
             describe=LiveStatus(
-                runner=runner, desk=desk, runs=runs, receivers=receivers, capture=capture, reader=reader
+                runner=runner,
+                desk=desk,
+                runs=runs,
+                receivers=receivers,
+                capture=capture,
+                reader=reader,
+                declaring=declaring,
+                switch=switch,
             ).describe,
             status=StatusFile(directory.status / f"{SERVICE}.json"),
+            declaring=declaring,
             requests=ScanRequests(
-                Mailbox(directory.requests, max_bytes=CLOSE_SCAN_BYTES),
+                Mailbox(directory.requests, max_bytes=SCAN_REQUEST_BYTES),
                 lambda uid, who: _close_scan(runner, desk, uid, who),
+                declaring.take,
             ),
             once=options.once,
         ).run(stop)
@@ -184,3 +227,10 @@ def run_live_xrd(options: LiveOptions) -> int:
 
 def _close_scan(runner: Runner, desk: ScanDesk, uid: ScanUid, who: str) -> bool:
     return desk.close_one(uid, time.time(), runner.position, who=who)
+
+
+def _why_not_declare(options: LiveOptions, uris: tuple[str, ...]) -> str:
+    """Return the entry of the catalogue that says why scans cannot be declared on the page; empty if they can."""
+    if options.scan is not None:
+        return "declare_command"
+    return "declare_bluesky" if any(uri.startswith("bluesky:") for uri in uris) else ""
