@@ -5,37 +5,38 @@ answering after every page; ``room N`` lets no file grow beyond N bytes; ``torn`
 their ledger rows without the commit; ``reject ROW`` and ``revise ROW`` do that to one point; ``stop``.
 """
 
+import json
 import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.sinks.nexus import NexusSink
-from support.documents import Scan, make_header, raster, raster_scan
+from support.documents import Scan, make_header, raster
 
 PAGE = 3
 SHAPE = (20, 15)
 
 
-def scan(*, scattered: bool = False) -> Scan:
+def scan(*, scattered: bool = False, origin: tuple[float, float] = (0.0, 0.0), **header: Any) -> Scan:
     """The run that the process writes; scattered points are not announced."""
-    if scattered:
-        return Scan(make_header(shape=None, expected=None, bins=30), *raster(SHAPE))
-    return raster_scan(SHAPE, bins=30)
+    x_um, y_um = raster(SHAPE)
+    settings: dict[str, Any] = {"shape": None, "expected": None} if scattered else {"shape": SHAPE}
+    return Scan(make_header(**({"bins": 30} | settings | header)), x_um + origin[0], y_um + origin[1])
 
 
 class WriterProcess:
     """Handle on such a process."""
 
-    def __init__(self, path: Path, *, first: int = 0, scattered: bool = False) -> None:
+    def __init__(self, path: Path, *, first: int = 0, **settings: Any) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.result_writer", str(path), str(first), str(int(scattered))],
+            [sys.executable, "-m", "support.result_writer", str(path), str(first), json.dumps(settings)],
             cwd=Path(__file__).parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -71,8 +72,8 @@ class WriterProcess:
         self._process.communicate()
 
 
-def _main(path: Path, first: int, scattered: bool) -> None:
-    run = scan(scattered=scattered)
+def _main(path: Path, first: int, settings: dict[str, Any]) -> None:
+    run = scan(**settings)
     sink = NexusSink.resume(path) if first else NexusSink(path)
     for document in run.opening():
         sink(*document)
@@ -132,4 +133,4 @@ def _say(what: object) -> None:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "1")
+    _main(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]))

@@ -13,6 +13,8 @@ from phasecast.core.result import ResultHeader
 from phasecast.records.samples import SampleBook, sample_of, samples_path
 from phasecast.results import is_being_written, open_result
 from phasecast.results.access import missing_bytes
+from phasecast.results.composed_header import fitting_of
+from phasecast.results.map_identity import frame_name_of, map_name_of
 
 ResultState = Literal["live", "closed", "unfinished", "unreadable"]
 _Signature = tuple[int, int, int, bool]
@@ -51,6 +53,12 @@ class ResultEntry:
         Its report; None if there is none.
     report_failure
         Why there is no report; empty if it did not fail.
+    map_name, map_frame
+        Name of the map that its scan belongs to, and of its coordinate frame; empty if nobody said it.
+    fits
+        Equal for results that can be put together: of the same classes, 2theta axis, motors, units and signs.
+    changed_s
+        POSIX time of the file's last change.
     """
 
     path: Path
@@ -71,6 +79,10 @@ class ResultEntry:
     size_bytes: int = 0
     report: Path | None = None
     report_failure: str = ""
+    map_name: str = ""
+    map_frame: str = ""
+    fits: int = 0
+    changed_s: float = 0.0
 
     @property
     def is_readable(self) -> bool:
@@ -189,6 +201,10 @@ class ResultsList:
                 shape=header.shape,
                 model=f"{header.model.name} {header.model.version}" if header.model else "",
                 size_bytes=signature[2],
+                map_name=map_name_of(header),
+                map_frame=frame_name_of(header),
+                fits=fitting_of(header),
+                changed_s=signature[1] / 1e9,
             )
             return _Known(signature=signature, entry=entry, header=header)
 

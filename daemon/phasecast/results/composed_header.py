@@ -44,6 +44,11 @@ def must_fit(results: Sequence[Result], *, named: bool) -> None:
             )
 
 
+def fitting_of(header: ResultHeader) -> int:
+    """Return a number that is equal for results that `must_fit` lets together if they are of one name."""
+    return hash((tuple(phase.id for phase in header.classes), tuple(header.tth_deg), stage_frame_of(header)))
+
+
 def header_of(results: Sequence[Result], name: str) -> ResultHeader:
     """Return the header of the newest scan, as far as it is true of all."""
     newest = results[-1].header

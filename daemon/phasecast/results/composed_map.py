@@ -4,9 +4,8 @@ Closed files are never written: what counts is decided each time they are read t
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import h5py
@@ -15,46 +14,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from phasecast.core.frame import FrameReference
-from phasecast.core.ledger import PointFlag, PointState
+from phasecast.core.ledger import PointState
 from phasecast.core.result import ColumnSpec
 from phasecast.results import layout
 from phasecast.results.composed_header import added_counters, header_of, must_fit
 from phasecast.results.grid import Floats, Placement
+from phasecast.results.growing_part import GrowingPart
 from phasecast.results.lazy import Rows, StackedRows
+from phasecast.results.live_counting import LiveCounting
+from phasecast.results.lock import is_being_written
 from phasecast.results.map_identity import map_name_of, planned_places
+from phasecast.results.map_part import MapPart, Offsets, cells_of, quality_of, step_of
 from phasecast.results.reader import Result, open_result
-from phasecast.results.same_place import MapPoints, superseded_points, union_raster
-from phasecast.results.scene import even_axis, spacing_um
-
-Offsets = Mapping[str, tuple[float, float]]
-"""Raw uid to what is added to x and y of its points, um."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapPart:
-    """One result of a map.
-
-    Parameters
-    ----------
-    result
-        The open result.
-    first
-        Its first row in the map.
-    offset_um
-        What was added to its x and y, because somebody asked for it.
-    step_um
-        Width and height of its cells.
-    """
-
-    result: Result
-    first: int
-    offset_um: tuple[float, float]
-    step_um: tuple[float, float]
-
-    @property
-    def rows(self) -> slice:
-        """Its rows in the map."""
-        return slice(self.first, self.first + self.result.points)
+from phasecast.results.same_place import MapPoints, union_raster
 
 
 def open_map(paths: Sequence[str | os.PathLike[str]], *, name: str = "", offsets_um: Offsets | None = None) -> Result:
@@ -90,7 +62,7 @@ class ComposedMap(Result):
     Points are those of all scans, one scan after the other in order of their start. Of several points at one place the
     latest accepted one counts (done, and its position not doubtful), else the latest that is done, else the latest; the
     others are ``superseded`` and say why in their ``reason``. The same place is: within half a cell of the scan
-    that counts.
+    that counts. Points that a running scan has yet to measure are pending and leave others as they are.
 
     Parameters
     ----------
@@ -124,7 +96,7 @@ class ComposedMap(Result):
         first, parts = 0, []
         for result in self._results:
             offset = self._offsets.get(result.header.raw_uid, (0.0, 0.0))
-            parts.append(MapPart(result=result, first=first, offset_um=offset, step_um=_step_of(result)))
+            parts.append(MapPart(result=result, first=first, offset_um=offset, step_um=step_of(result)))
             first += result.points
         self.parts = tuple(parts)
         places = [planned_places(part.result) for part in parts]
@@ -132,25 +104,64 @@ class ComposedMap(Result):
             [np.column_stack(place) + part.offset_um for place, part in zip(places, parts, strict=True)]
         )
         """Where every point was measured or planned, x and y, (n, 2); NaN where nothing tells."""
-        state = np.concatenate([result._state for result in self._results])
+        self._own_state = np.concatenate([result._state for result in self._results])
         self._known = np.concatenate([result._known for result in self._results])
-        flags = np.concatenate([result.ledger["flags"].values for result in self._results])
-        doubtful = (flags & int(PointFlag.POSITION_DOUBTFUL)) > 0
-        quality = np.where(state == PointState.DONE, np.where(doubtful, 1, 2), 0)
         self.part_of = np.repeat(np.arange(len(parts)), [part.result.points for part in parts])
         """Which part each point belongs to, (n,)."""
-        points = MapPoints(
-            places_um=self.places_um,
-            quality=quality,
-            part=self.part_of,
-            cell=np.concatenate([_cells_of(result) for result in self._results]),
-            steps_um=np.array([part.step_um for part in parts]),
+        self._growing = {
+            k: GrowingPart(part.result, part.offset_um, part.step_um)
+            for k, part in enumerate(parts)
+            if not part.result.is_closed and is_being_written(part.result.path)
+        }
+        self._cells = np.concatenate([cells_of(result) for result in self._results])
+        flags = np.concatenate([result.ledger["flags"].values for result in self._results])
+        awaited = self._awaited
+        self._counting = LiveCounting(
+            MapPoints(
+                places_um=np.where(awaited[:, None], np.nan, self.places_um),
+                quality=quality_of(self._own_state, flags),
+                part=self.part_of.copy(),
+                cell=np.where(awaited, -1, self._cells),
+                steps_um=self.steps_um,
+            )
         )
-        self._counts_instead = superseded_points(points)
-        self._hidden = self._counts_instead >= 0
-        self._state = np.where(self._hidden, np.uint8(PointState.SUPERSEDED), state)
+        self._hidden = self._counting.instead >= 0
+        self._state = np.where(self._hidden, np.uint8(PointState.SUPERSEDED), self._own_state)
         self._done = self._state == PointState.DONE
-        self._placement = union_raster(points)
+        self._grown_since = False
+        self._placement = self._union()
+
+    def _union(self) -> Placement | None:
+        quality = np.zeros(self.part_of.size, dtype=np.int64)
+        return union_raster(
+            MapPoints(
+                places_um=self.places_um, quality=quality, part=self.part_of, cell=self._cells, steps_um=self.steps_um
+            )
+        )
+
+    @property
+    def steps_um(self) -> Floats:
+        """Width and height of the cells of each scan, (scans, 2)."""
+        return np.array([part.step_um for part in self.parts])
+
+    @property
+    def running(self) -> tuple[MapPart, ...]:
+        """Scans that a process still writes, or wrote when they were last put together."""
+        return tuple(self.parts[k] for k in sorted(self._growing))
+
+    @property
+    def counts_instead(self) -> NDArray[np.int64]:
+        """For every point the one at its place that counts instead, (n,); -1 where it counts itself."""
+        return self._counting.instead
+
+    @property
+    def _awaited(self) -> NDArray[np.bool_]:
+        """Points that a running scan has yet to measure: they are no one's rivals until it does, (n,)."""
+        return np.asarray(np.isin(self.part_of, list(self._growing)) & (self._own_state == PointState.PENDING))
+
+    def near(self, low_um: Floats, high_um: Floats) -> NDArray[np.int64]:
+        """Return the points in boxes, and some around them, ascending; low and high corners are (boxes, 2)."""
+        return self._counting.near(low_um, high_um)
 
     @property
     def file(self) -> h5py.File:
@@ -158,11 +169,61 @@ class ComposedMap(Result):
         return self._results[-1].file
 
     def refresh(self) -> NDArray[np.int64]:
-        """Look again at what growing files hold; return the rows that may have changed: all, if any did."""
-        if not any(result.refresh().size for result in self._results):
-            return np.zeros(0, dtype=np.int64)
-        self._combine()
-        return np.arange(self.points)
+        """Look again at what growing files hold; return the rows that may have changed.
+
+        What new points change is decided around them. All is put together anew, and all rows returned, when the steps
+        of a growing scan become known better, or another scan than the newest got more points than it announced.
+        """
+        changed = []
+        for k, part in enumerate(self.parts):
+            if part.result.is_closed:
+                continue
+            known = part.result.points
+            rows = part.result.refresh()
+            more = part.result.points - known
+            if not (rows.size or more):
+                continue
+            growing = self._growing.get(k)
+            if growing is None or (more and k + 1 < len(self.parts)) or growing.update(rows):
+                for result in self._results:
+                    result.refresh()
+                self._combine()
+                return np.arange(self.points)
+            self._lengthen_last(more)
+            changed.append(self._take(part, growing, rows))
+        return np.unique(np.concatenate(changed)) if changed else np.zeros(0, dtype=np.int64)
+
+    def _take(self, part: MapPart, growing: GrowingPart, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Take in what changed in a scan that grows; return all rows of the map that may show something else."""
+        at = rows + part.first
+        self._own_state[at], self._known[at] = part.result._state[rows], part.result._known[rows]
+        places = growing.places_um(rows)
+        known = np.isfinite(places).all(axis=1)
+        self.places_um[at[known]] = places[known]
+        self._cells[at] = cells = growing.cells(rows, self._cells[at])
+        awaited = self._own_state[at] == PointState.PENDING
+        affected = self._counting.update(
+            at,
+            np.where(awaited[:, None], np.nan, self.places_um[at]),
+            quality_of(self._own_state[at], growing.flags[rows]),
+            np.where(awaited, -1, cells),
+        )
+        self._hidden[affected] = hidden = self._counting.instead[affected] >= 0
+        self._state[affected] = state = np.where(hidden, np.uint8(PointState.SUPERSEDED), self._own_state[affected])
+        self._done[affected] = state == PointState.DONE
+        self._grown_since = True
+        return affected
+
+    def _lengthen_last(self, more: int) -> None:
+        if more <= 0:
+            return
+        self._lengthen(self.points + more)
+        self._counting.lengthen(more)
+        self._hidden = np.concatenate([self._hidden, np.zeros(more, dtype=np.bool_)])
+        self._own_state = np.concatenate([self._own_state, np.full(more, PointState.PENDING, dtype=np.uint8)])
+        self.part_of = np.concatenate([self.part_of, np.full(more, len(self.parts) - 1)])
+        self.places_um = np.concatenate([self.places_um, np.full((more, 2), np.nan)])
+        self._cells = np.concatenate([self._cells, np.full(more, -1, dtype=np.int64)])
 
     def close(self) -> None:
         """Close all files. Idempotent."""
@@ -172,22 +233,24 @@ class ComposedMap(Result):
     @property
     def placement(self) -> Placement | None:
         """Cells of all points; None unless all scans lie on one raster that they fill."""
+        if self._grown_since:
+            self._placement, self._grown_since = self._union(), False
         return self._placement
 
     @property
     def cell_sizes_um(self) -> Floats | None:
         """Width and height of the cell of each point, (n, 2)."""
-        return np.array([part.step_um for part in self.parts])[self.part_of]
+        return self.steps_um[self.part_of]
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """Places without a result: points that are neither done nor superseded, (n,)."""
-        return ~self._done & ~self._hidden
+        """Places without a result: points neither done, nor superseded, nor still to come in a running scan, (n,)."""
+        return ~self._done & ~self._hidden & ~self._awaited
 
     @property
     def has_one_step(self) -> bool:
         """Whether the cells of all scans are alike, so that shares of points are shares of area."""
-        steps = np.array([part.step_um for part in self.parts])
+        steps = self.steps_um
         return bool(np.all(np.abs(steps - steps[0]) <= 0.1 * steps[0]))
 
     @property
@@ -229,40 +292,24 @@ class ComposedMap(Result):
         return StackedRows(pieces, self._hidden)
 
     def _believed(self, path: str, first: int = 0, end: int | None = None) -> NDArray[Any]:
-        pieces = [part.result._believed(path) for part in self.parts]
-        for axis, name in enumerate(("x_um", "y_um")):
-            if path == layout.ledger_dataset(name):
-                pieces = [piece + part.offset_um[axis] for piece, part in zip(pieces, self.parts, strict=True)]
+        end = self.points if end is None else end
+        added = {layout.ledger_dataset(name): axis for axis, name in enumerate(("x_um", "y_um"))}
+        pieces: list[NDArray[Any]] = []
+        for k, part in enumerate(self.parts):
+            start, stop = max(first, part.first), min(end, part.rows.stop)
+            # also from none of the rows, if it is the only way to learn what they are
+            if start < stop or (k + 1 == len(self.parts) and not pieces):
+                piece = part.result._believed(path, max(start - part.first, 0), max(stop - part.first, 0))
+                pieces.append(piece + part.offset_um[added[path]] if path in added else piece)
         values = np.concatenate(pieces)
-        if path == layout.ledger_dataset("reason"):
-            values = self._reasons(values)
-        return values[first : self.points if end is None else end]
+        return self._reasons(values, first) if path == layout.ledger_dataset("reason") else values
 
-    def _reasons(self, reasons: NDArray[Any]) -> NDArray[Any]:
+    def _reasons(self, reasons: NDArray[Any], first: int) -> NDArray[Any]:
         texts = reasons.astype("U128")
-        for row in np.flatnonzero(self._hidden):
-            other = int(self._counts_instead[row])
+        for place in np.flatnonzero(self._hidden[first : first + texts.size]):
+            row = first + int(place)
+            other = int(self.counts_instead[row])
             part = self.parts[int(self.part_of[other])]
             how = "measured again" if other > row else "measured before and accepted"
-            texts[row] = f"{how}: point {other - part.first} of {part.result.path.stem}"[:128]
+            texts[place] = f"{how}: point {other - part.first} of {part.result.path.stem}"[:128]
         return texts
-
-
-def _cells_of(result: Result) -> NDArray[np.int64]:
-    """A number for the cell of each point in the raster of its own scan; -1 where there is none."""
-    placement = result.placement
-    if placement is None:
-        return np.full(result.points, -1, dtype=np.int64)
-    return np.where(placement.inside, placement.rows * placement.x_um.size + placement.columns, -1)
-
-
-def _step_of(result: Result) -> tuple[float, float]:
-    """Width and height of the cells of a result; a side that nothing tells is as long as the other."""
-    placement = result.placement
-    if placement is None:
-        x, y = planned_places(result)
-        side = spacing_um(x, y) / 0.9
-        return side, side
-    _, width, _ = even_axis(placement.x_um, placement.y_um)
-    _, height, _ = even_axis(placement.y_um, placement.x_um)
-    return abs(width), abs(height)

@@ -53,8 +53,11 @@ class ResultFollower:
         self.path = Path(path)
         self._open()
 
+    def _open_result(self) -> Result:
+        return open_result(self.path)
+
     def _open(self) -> None:
-        self.result: Result = open_result(self.path)
+        self.result: Result = self._open_result()
         header = self.result.header
         self._classes = len(header.classes)
         self._has_total = any(column.name == layout.TOTAL_COLUMN for column in header.columns)
@@ -117,7 +120,7 @@ class ResultFollower:
             ) from error
         return rows, False
 
-    def _file_identity(self) -> tuple[int, bool]:
+    def _file_identity(self) -> tuple[object, ...]:
         try:
             return self.path.stat().st_ino, was_left_growing(self.path)
         except OSError as error:

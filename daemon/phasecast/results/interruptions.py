@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.ledger import PointFlag, PointState
-from phasecast.results.composed_map import ComposedMap, MapPart
+from phasecast.results.composed_map import ComposedMap
 from phasecast.results.grid import Floats
 from phasecast.results.layout import INTENSITY_COLUMN
+from phasecast.results.map_part import MapPart
 from phasecast.results.quality import rows_of
 from phasecast.results.reader import Result
 from phasecast.results.registration import Offset, Seen, estimate_offset, neighbourhood

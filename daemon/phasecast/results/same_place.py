@@ -13,6 +13,8 @@ _SAME = 1.0 + 1e-6
 lies half a cell beside another one covers it. Neighbours of a raster are two half cells apart."""
 _SPOTS = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]) / 3
 """Spots of a cell that are looked at, in cells from its middle."""
+_CORNERS = 4
+"""Cells of a raster that are equally near at the most."""
 _ALIKE = 0.1
 _OFF_RASTER = 0.25
 _LARGEST_RASTER = 50_000_000
@@ -67,8 +69,8 @@ def superseded_points(points: MapPoints) -> Indices:
                 continue
             half_um = points.steps_um[part] / 2
             tree = cKDTree(points.places_um[strong] / half_um)
-            distance, nearest = tree.query(points.places_um[others] / half_um, p=np.inf, distance_upper_bound=_SAME)
-            near = np.isfinite(distance)
+            nearest = _latest_nearest(tree, points.places_um[others] / half_um)
+            near = nearest >= 0
             # of a coarse cell below fine ones all must be covered: else the part that shows would be lost
             sides_um = points.steps_um[points.part[others]]
             coarser = np.flatnonzero(near & (sides_um > (1 + _ALIKE) * points.steps_um[part]).any(axis=1))
@@ -78,6 +80,14 @@ def superseded_points(points: MapPoints) -> Indices:
                 near[coarser] = np.isfinite(covered).all(axis=1)
             instead[others[near]] = strong[nearest[near]]
     return instead
+
+
+def _latest_nearest(tree: cKDTree, places: Floats) -> Indices:
+    """Number of the point of a tree at the same place, the nearest one, and the last of equally near; -1 without."""
+    distance, index = tree.query(places, k=_CORNERS, p=np.inf, distance_upper_bound=_SAME)
+    # nearest of none is beyond all: also equal to infinity
+    equal = np.isfinite(distance) & (distance <= distance[:, :1] + 1e-6)
+    return np.asarray(np.where(equal, index, -1).max(axis=1), dtype=np.int64)
 
 
 def _one_a_cell(points: MapPoints) -> Indices:
@@ -116,14 +126,22 @@ def union_raster(points: MapPoints) -> Placement | None:
     )
 
 
+def raster_origin(places_um: Floats, step_um: float) -> float | None:
+    """Return the centre of a cell of the raster that places along one axis lie on; None where they lie on none."""
+    position = places_um / step_um
+    # the lowest point may lie anywhere in its cell: the raster goes through the middle of all
+    phase = float(np.angle(np.mean(np.exp(2j * np.pi * position)))) / (2 * np.pi)
+    if np.percentile(np.abs(position - phase - np.rint(position - phase)), 90) > _OFF_RASTER:
+        return None
+    return phase * step_um
+
+
 def _cells(from_low_um: Floats, step_um: float) -> Indices | None:
     """Cell along one axis; None where the points do not lie on one raster."""
-    position = from_low_um / step_um
-    # the lowest point may lie anywhere in its cell: the raster goes through the middle of all
-    phase = np.angle(np.mean(np.exp(2j * np.pi * position))) / (2 * np.pi)
-    cells = np.rint(position - phase)
-    if np.percentile(np.abs(position - phase - cells), 90) > _OFF_RASTER:
+    origin_um = raster_origin(from_low_um, step_um)
+    if origin_um is None:
         return None
+    cells = np.rint((from_low_um - origin_um) / step_um)
     return np.asarray(cells - cells.min(), dtype=np.int64)
 
 

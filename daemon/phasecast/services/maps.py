@@ -12,9 +12,10 @@ from phasecast.report.map_png import draw_map
 from phasecast.report.map_text import interruption_text, map_of
 from phasecast.report.model import MapFact
 from phasecast.results import open_result
-from phasecast.results.composed_map import Offsets, open_map
+from phasecast.results.composed_map import open_map
 from phasecast.results.export import write_points_csv
 from phasecast.results.map_identity import map_name_of
+from phasecast.results.map_part import Offsets
 from phasecast.results.reader import Result
 from phasecast.results.repair_list import RepairList, repair_list
 from phasecast.services.report import ReportPaths, write_report

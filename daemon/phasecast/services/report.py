@@ -24,8 +24,9 @@ from phasecast.report.build import build_report
 from phasecast.report.figure_files import write_data, write_figures
 from phasecast.report.html import render_html
 from phasecast.report.material import Chosen, GivenSurface, gather
-from phasecast.results.composed_map import Offsets, open_map
+from phasecast.results.composed_map import open_map
 from phasecast.results.layout import TOTAL_COLUMN, UNSURE
+from phasecast.results.map_part import Offsets
 from phasecast.results.partition import STEEL, UNKNOWN
 from phasecast.results.reader import Result
 from phasecast.services.report_place import data_directory_of, forget_failure, report_path, write_whole

@@ -18,10 +18,12 @@ from phasecast.core.result import ResultHeader
 from phasecast.records.alarm_book import AlarmBook
 from phasecast.records.alarms import Alarm
 from phasecast.records.mailbox import Mailbox
+from phasecast.records.maps_list import PREFIX, MapEntry, maps_of
 from phasecast.records.results_list import ResultEntry, ResultsList
 from phasecast.records.status import read_status
 from phasecast.web.exports_folder import ExportsFolder
 from phasecast.web.jobs import Jobs
+from phasecast.web.live_map import LiveMap
 from phasecast.web.live_scan import LiveScan
 
 logger = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Hub:
         self._list = ResultsList(directory)
         self._scans: OrderedDict[str, LiveScan] = OrderedDict()
         self._entries: list[ResultEntry] = []
+        self._maps: list[MapEntry] = []
         self._listed_s = -np.inf
         self._listed_at_ns = 0
         self._status: dict[str, Any] | None = None
@@ -98,6 +101,7 @@ class Hub:
             # Noted before: what comes while the list is made is found the next time.
             self._listed_at_ns = self._folder_changed_ns()
             self._entries = self._list.read()
+            self._maps = maps_of(self._entries)
             self._listed_s = time.monotonic()
         return self._entries
 
@@ -111,24 +115,36 @@ class Hub:
         """Entry of a result by its file name."""
         return next((entry for entry in self.results() if entry.path.name == name), None)
 
+    def maps(self) -> list[MapEntry]:
+        """Maps of several scans, as current as `results`."""
+        self.results()
+        return self._maps
+
     def newest(self) -> str:
         """File name of the result to show first: the growing one, else the newest readable one; empty if none."""
         return next((entry.path.name for entry in self.results() if entry.is_readable), "")
 
     def scan(self, name: str) -> LiveScan:
-        """Return an open scan by the name of its file, brought up to date.
+        """Return an open scan by the name of its file, or a map by its address, brought up to date.
 
         Raises
         ------
         ResultFileError
-            If there is no such file in the results folder, or it cannot be read.
+            If there is no such file in the results folder, or no such map, or it cannot be read.
         """
-        if not name or Path(name).name != name:
-            raise ResultFileError("no such result", where=repr(name), remedy="choose one from the list of scans")
         scan = self._scans.get(name)
+        if name.startswith(PREFIX):
+            paths = self._paths_of_map(name)
+            if scan is not None and scan.paths != paths:
+                self._scans.pop(name).close()
+                scan = None
+            made = LiveMap(paths, name) if scan is None else scan
+        elif not name or Path(name).name != name:
+            raise ResultFileError("no such result", where=repr(name), remedy="choose one from the list of scans")
+        else:
+            made = scan or LiveScan(self.directory.results / name)
         if scan is None:
-            scan = LiveScan(self.directory.results / name)
-            self._scans[name] = scan
+            scan = self._scans[name] = made
             while len(self._scans) > _OPEN_SCANS:
                 _, oldest = self._scans.popitem(last=False)
                 oldest.close()
@@ -139,6 +155,14 @@ class Hub:
             self._scans.pop(name).close()
             raise
         return scan
+
+    def _paths_of_map(self, address: str) -> tuple[Path, ...]:
+        entry = next((entry for entry in self.maps() if entry.address == address), None)
+        if entry is None:
+            raise ResultFileError(
+                "no such map of several scans", where=repr(address), remedy="choose one from the list of scans"
+            )
+        return tuple(entry.path for entry in entry.entries)
 
     def alarms(self) -> list[Alarm]:
         """Alarms that stand and nobody has seen, the gravest first."""

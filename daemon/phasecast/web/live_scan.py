@@ -13,6 +13,8 @@ from phasecast.core.ledger import PointState
 from phasecast.core.result import ResultHeader
 from phasecast.records.regions import inside_polygon
 from phasecast.results.follow import ResultFollower, Rows
+from phasecast.results.grid import Floats
+from phasecast.results.reader import Result
 from phasecast.web.canvas import Canvas, canvas_for
 from phasecast.web.colours import CLEAR, STATE_COLOURS, Pixels, pixel
 from phasecast.web.layers import COMPOSITE, LEDGER, UNSURE, Cells, LayerKey, paint
@@ -33,6 +35,14 @@ class Picture:
     pixels: Pixels
     side: int
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a point is from: the open result of its scan, and its row there."""
+
+    result: Result
+    point: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +82,12 @@ class LiveScan:
         If it cannot be opened.
     """
 
+    is_map = False
+    """Whether several scans are seen as one."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.columns = ResultFollower(path)
+        self._follow()
         self.version = 1
         self.epoch = 1
         self._changes: deque[tuple[int, Rows]] = deque(maxlen=_REMEMBERED)
@@ -87,6 +100,30 @@ class LiveScan:
     def header(self) -> ResultHeader:
         """Header of the result."""
         return self.columns.result.header
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The result files."""
+        return (self.path,)
+
+    @property
+    def written_name(self) -> str:
+        """File name of the result that a daemon may be writing."""
+        return self.path.name
+
+    @property
+    def address(self) -> str:
+        """What the address of the page calls it."""
+        return self.path.name
+
+    def source_of(self, point: int) -> Source:
+        """Return the scan that a point is from."""
+        return Source(result=self.columns.result, point=point)
+
+    def sizes_um(self, points: Rows) -> tuple[Floats, Floats]:
+        """Width and height of the cells of some points, (m,) each."""
+        width, height = self.canvas.step_um
+        return np.full(points.size, width), np.full(points.size, height)
 
     def close(self) -> None:
         """Close the file."""
@@ -156,7 +193,9 @@ class LiveScan:
     def patches(self, picture: Picture, rows: Rows) -> list[Patch]:
         """Return rectangles of a picture that is up to date, few and small, that hold some points."""
         _, cells = self.canvas.cells(rows, picture.side)
-        return [Patch(top, left, picture.pixels[top:bottom, left:right]) for top, bottom, left, right in _boxes(cells)]
+        return [
+            Patch(top, left, picture.pixels[top:bottom, left:right]) for top, bottom, left, right in boxes_of(cells)
+        ]
 
     def nearest(self, x_um: float, y_um: float) -> int | None:
         """Return the point nearest to a place; None if none lies within a step and a half."""
@@ -193,8 +232,14 @@ class LiveScan:
         """Counts of a frame that take the brightest colour."""
         return self._total_limit
 
+    def _follow(self) -> None:
+        self.columns = ResultFollower(self.path)
+
+    def _make_canvas(self) -> Canvas:
+        return canvas_for(self.columns)
+
     def _arrange(self) -> None:
-        self.canvas: Canvas = canvas_for(self.columns)
+        self.canvas: Canvas = self._make_canvas()
         self._choose_total_limit()
 
     def _choose_total_limit(self) -> None:
@@ -210,8 +255,7 @@ class LiveScan:
 
     def _paint_all(self, key: LayerKey) -> Picture:
         side = self.canvas.side(fine=key.name in (COMPOSITE, LEDGER, UNSURE))
-        ground = pixel(STATE_COLOURS[PointState.PENDING]) if key.name == LEDGER else CLEAR
-        picture = Picture(key, np.full(self.canvas.shape(side), ground), side, self.version)
+        picture = Picture(key, np.full(self.canvas.shape(side), bare_pixel(key)), side, self.version)
         self._paint(picture, np.arange(self.columns.points))
         return picture
 
@@ -229,7 +273,12 @@ class LiveScan:
         ] = blocks
 
 
-def _boxes(cells: Cells) -> list[tuple[int, int, int, int]]:
+def bare_pixel(key: LayerKey) -> np.uint32:
+    """Pixel of a layer where nothing was measured yet."""
+    return pixel(STATE_COLOURS[PointState.PENDING]) if key.name == LEDGER else CLEAR
+
+
+def boxes_of(cells: Cells) -> list[tuple[int, int, int, int]]:
     """Return top, bottom, left and right of rectangles that cover all cells: one, or one a line of cells."""
     if cells.top.size == 0:
         return []

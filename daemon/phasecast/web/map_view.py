@@ -159,16 +159,17 @@ class MapView:
 
     def mark(self, scan: LiveScan, points: NDArray[np.int64]) -> None:
         """Frame the chosen points; of very many, evenly chosen ones."""
-        columns, (width, height) = scan.columns, scan.canvas.step_um
+        columns = scan.columns
         placed = points[np.isfinite(columns.x_um[points]) & np.isfinite(columns.y_um[points])]
         if placed.size > _MARKED:
             placed = placed[np.linspace(0, placed.size - 1, _MARKED).astype(np.int64)]
-        state = (scan, placed.tobytes(), width, height)
+        width, height = scan.sizes_um(placed)
+        state = (scan, placed.tobytes(), *scan.canvas.step_um)
         if state != self._marked:
             self._marked = state
             self.cursor.data = {
-                "x": columns.x_um[placed], "y": columns.y_um[placed], "w": [width] * placed.size,
-                "h": [height] * placed.size, "line": [3 if placed.size == 1 else 1] * placed.size,
+                "x": columns.x_um[placed], "y": columns.y_um[placed], "w": width, "h": height,
+                "line": [3 if placed.size == 1 else 1] * placed.size,
             }  # fmt: skip
 
     def _frame(self, scan: LiveScan) -> None:
