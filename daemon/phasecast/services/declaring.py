@@ -38,7 +38,7 @@ DECLARATION_ID_KEY = "declaration_id"
 _LATEST = "latest.json"
 _STALE_S = 600.0
 """A declaration that waited longer for a daemon is no longer what the person looks at."""
-_PATIENCE_S = 10.0
+_PATIENCE_S = 30.0
 _NAME = re.compile(r"[^\w.-]+")
 
 
@@ -179,7 +179,8 @@ class Declaring:
     refusal: str
     latest: Latest | None
     _log: PositionLogReceiver | None = None
-    _waiting_since_s: dict[RequestId, float] = field(default_factory=dict)
+    _waiting: dict[RequestId, tuple[float, list[int | None]]] = field(default_factory=dict)
+    """When a request was first seen, monotonic s, and how often each receiver had listed its folder by then."""
 
     def take(self, request_id: RequestId, request: DeclareScan, *, caught_up: bool) -> Answer | None:
         """Take a declaration or refuse it; None if it has to wait a moment.
@@ -195,12 +196,20 @@ class Declaring:
             return answer(self.refusal, ok=False)
         if time.time() - asked_s(request_id) > _STALE_S:
             return answer("declare_stale", ok=False)
-        since_s = self._waiting_since_s.setdefault(request_id, time.monotonic())
-        decided = self._decide(request_id, request, caught_up=caught_up)
+        listed = [_listings(receiver) for receiver in self.receivers]
+        since_s, listed_before = self._waiting.setdefault(request_id, (time.monotonic(), listed))
+        decided = self._decide(
+            request_id,
+            request,
+            # files that lay there when it was asked must be known; the first listing after it may have begun before it
+            all_seen=caught_up
+            and all(now is None or now - (before or 0) >= 2 for now, before in zip(listed, listed_before, strict=True))
+            and not any(receiver.status().get("pending") for receiver in self.receivers),
+        )
         if decided is None and time.monotonic() - since_s > _PATIENCE_S:
             decided = answer("declare_busy", ok=False)
         if decided is not None:
-            del self._waiting_since_s[request_id]
+            del self._waiting[request_id]
         return decided
 
     def follow_log(self) -> None:
@@ -246,7 +255,7 @@ class Declaring:
         uid = scan_uid(declared.declaration_id)
         return bool(self.switch and self.switch.claimed) and all(fold.start.uid != uid for fold in self.desk.open_folds)
 
-    def _decide(self, request_id: RequestId, request: DeclareScan, *, caught_up: bool) -> Answer | None:
+    def _decide(self, request_id: RequestId, request: DeclareScan, *, all_seen: bool) -> Answer | None:
         assert self.switch is not None
         measuring = [fold for fold in self.desk.open_folds if fold.stop is None]
         if measuring:
@@ -263,7 +272,7 @@ class Declaring:
         begun = next((one for one in self.switch.seen if declaration.series and declaration.is_series(one)), None)
         if begun is not None:
             return answer("declare_series", {"series": begun}, ok=False)
-        if not caught_up or self.desk.open_folds or not all(map(_is_quiet, self.receivers)):
+        if not all_seen or self.desk.open_folds:
             return None
         return self._record(request_id, request, declaration)
 
@@ -293,10 +302,10 @@ class Declaring:
         return answer("declared_instead" if replaces else "declared", {"file": file})
 
 
-def _is_quiet(receiver: Receiver) -> bool:
-    """Whether all that lies in a watched folder has been recorded; a file on its way would be taken for a new one."""
-    status = receiver.status()
-    return int(str(status.get("looks", 2))) >= 2 and not status.get("pending")
+def _listings(receiver: Receiver) -> int | None:
+    """How often a receiver has listed its folder; None for one that has none."""
+    listings = receiver.status().get("listings")
+    return listings if isinstance(listings, int) else None
 
 
 def _require_log(declaration: ScanDeclaration) -> None:

@@ -76,7 +76,6 @@ class DirectoryReceiver(ThreadedReceiver):
         self._wait = wait
         self._poll_s = poll_s
         self._incomplete = 0
-        self._looks = 0
         self._watch = FolderWatch(
             self._folder,
             existing=existing,
@@ -93,9 +92,9 @@ class DirectoryReceiver(ThreadedReceiver):
         )
 
     def status(self) -> dict[str, object]:
-        """State and counters, JSON-able; ``looks`` counts how often the folder was looked through."""
+        """State and counters, JSON-able; ``listings`` counts how often the folder was listed."""
         return super().status() | {
-            "looks": self._looks,
+            "listings": self._watch.listings,
             "folder": readable_name(str(self._folder)),
             "pending": self._watch.pending,
             "incomplete": self._incomplete,
@@ -117,7 +116,6 @@ class DirectoryReceiver(ThreadedReceiver):
                 self._record(_encode(found), self._now_s())
                 if self._stopping.is_set():
                     return
-            self._looks += 1
             self._stopping.wait(self._poll_s)
 
     def _close(self) -> None:

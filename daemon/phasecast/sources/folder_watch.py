@@ -154,6 +154,8 @@ class FolderWatch:
         self._folders: dict[str, _Folder] = {"": _Folder()}
         self._series: OrderedDict[tuple[str, str, str], FrameName] = OrderedDict()
         self._next_scan_s = float("-inf")
+        self.listings = 0
+        """How often the whole folder was listed for new files."""
         self.given_up = 0
         """Files that were not complete in time."""
 
@@ -174,6 +176,7 @@ class FolderWatch:
         if now_s >= self._next_scan_s:
             began_s = time.monotonic()
             self._scan(now_s)
+            self.listings += 1
             took_s = time.monotonic() - began_s
             self._next_scan_s = now_s + max(_SCAN_INTERVAL_S, _SCAN_SHARE * took_s)
         self._guess(now_s)
