@@ -39,7 +39,8 @@ def demo(
     """
     from rich.console import Console
 
-    from phasecast.services.demo import DemoOptions, run_demo
+    from phasecast.services.demo import run_demo
+    from phasecast.services.demo_processes import DemoOptions
 
     rows, columns = map_shape(shape)
     options = DemoOptions(

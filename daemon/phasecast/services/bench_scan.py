@@ -10,11 +10,11 @@ from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.records.status import read_status
 from phasecast.results import open_result
 from phasecast.results.layout import COMMIT
 from phasecast.services.process_usage import memory_mb, seconds_of_cpu
-from phasecast.services.processes import POLL_S, Child, available_cores, is_connected, spawn, wait_for
+from phasecast.services.processes import POLL_S, available_cores
+from phasecast.services.simulated_live import SimulatedLive, start_simulated_live
 
 _ROW_POINTS = 1000
 _EXPOSURE_S = 0.001
@@ -66,23 +66,19 @@ class WatchedScan:
 
     Parameters
     ----------
-    directory
-        Data directory of the daemon.
+    live
+        The two processes.
     shape
         Rows and columns.
     rate_hz
         Frames per second; 0 is as fast as the beamline can.
-    beamline, daemon
-        The processes.
     cores
         Cores of beamline and daemon; None where they may run anywhere.
     """
 
-    directory: DataDirectory
+    live: SimulatedLive
     shape: tuple[int, int]
     rate_hz: float
-    beamline: Child
-    daemon: Child
     cores: tuple[int, int] | None
 
     @property
@@ -90,14 +86,9 @@ class WatchedScan:
         """Points of the scan."""
         return self.shape[0] * self.shape[1]
 
-    @property
-    def status(self) -> dict[str, Any]:
-        """What the daemon last said of itself."""
-        return read_status(self.directory.status / "live-xrd.json") or {}
-
     def begin(self) -> None:
         """Let the scan start."""
-        (self.directory.root / "start").touch()
+        self.live.begin()
 
     def finish(self) -> dict[str, Any]:
         """Follow the scan to its end and return its figures.
@@ -110,18 +101,18 @@ class WatchedScan:
         PhasecastError
             If one of the processes ends early.
         """
-        watch = _Watch(pid=self.daemon.process.pid, points=self.points)
-        while self.daemon.process.poll() is None:
-            self.beamline.must_live()
-            watch.look(self.status)
+        watch = _Watch(pid=self.live.daemon.process.pid, points=self.points)
+        while self.live.daemon.process.poll() is None:
+            self.live.beamline.must_live()
+            watch.look(self.live.status)
             time.sleep(POLL_S)
-        self.daemon.must_live()
-        self.beamline.process.wait()
-        self.beamline.must_live()
-        status = self.status
+        self.live.daemon.must_live()
+        self.live.beamline.process.wait()
+        self.live.beamline.must_live()
+        status = self.live.status
         if self.result is None or not status:
-            raise PhasecastError("the daemon ended without a result", where=str(self.daemon.log))
-        sent = json.loads((self.directory.root / "sent.json").read_text(encoding="utf-8"))
+            raise PhasecastError("the daemon ended without a result", where=str(self.live.daemon.log))
+        sent = json.loads((self.live.directory.root / "sent.json").read_text(encoding="utf-8"))
         return {
             "points": self.points,
             "requested_frames_per_s": self.rate_hz or None,
@@ -137,7 +128,7 @@ class WatchedScan:
     @property
     def result(self) -> Path | None:
         """The result file, once there is one."""
-        return next(self.directory.results.glob("*.nxs"), None)
+        return next(self.live.directory.results.glob("*.nxs"), None)
 
 
 @contextmanager
@@ -149,28 +140,16 @@ def watched_scan(directory: DataDirectory, *, shape: tuple[int, int], rate_hz: f
     PhasecastError
         If one of them does not start.
     """
-    root, cores = directory.root, available_cores()
+    cores = available_cores()
     pinned = (cores[0], cores[1]) if len(cores) > 1 else None
-    announce = root / "beamline.json"
+    simulate = ["-o", "simplon://127.0.0.1:0", "--json", "--shape", f"{shape[0]}x{shape[1]}", "--rate", str(rate_hz)]
+    simulate += ["--exposure", str(_EXPOSURE_S)]
     with ExitStack() as stack:
-        command = ["simulate", "xrd", "-o", "simplon://127.0.0.1:0", "--documents-port", "0", "--json"]
-        command += ["--shape", f"{shape[0]}x{shape[1]}", "--rate", str(rate_hz)]
-        command += ["--exposure", str(_EXPOSURE_S)]
-        command += ["--announce", str(announce), "--start-when", str(root / "start")]
-        beamline = spawn(
-            stack, "simulated beamline", command, root / "beamline.log",
-            output=root / "sent.json", core=pinned[0] if pinned else None,
+        live = start_simulated_live(
+            stack, directory, simulate=simulate, live=["--device", "cpu", "--once"],
+            output=directory.root / "sent.json", cores=pinned,
         )  # fmt: skip
-        wait_for(announce.exists, beamline, "the simulated beamline to open its sockets")
-        addresses = json.loads(announce.read_text(encoding="utf-8"))
-        command = ["live", "xrd", "--profile", "bl16xu", "--data-dir", str(root), "--device", "cpu", "--once"]
-        command += ["--source", addresses["frames"], "--source", addresses["documents"]]
-        daemon = spawn(stack, "daemon", command, root / "daemon.log", core=pinned[1] if pinned else None)
-        scan = WatchedScan(
-            directory=directory, shape=shape, rate_hz=rate_hz, beamline=beamline, daemon=daemon, cores=pinned
-        )
-        wait_for(lambda: is_connected(scan.status), daemon, "the daemon to connect")
-        yield scan
+        yield WatchedScan(live=live, shape=shape, rate_hz=rate_hz, cores=pinned)
 
 
 def _account(result: Path, frames_sent: int) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """Demos of a map that several scans make up: interrupted and continued, or in two tiles."""
 
-import json
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -10,14 +8,12 @@ from rich.console import Console
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.records.status import read_status
 from phasecast.report.map_text import is_displaced
 from phasecast.results.composed_map import open_map
-from phasecast.services.demo import DemoOptions, keep_open, open_page
+from phasecast.services.demo_processes import DemoOptions, make_demo_directory, running_demo
 from phasecast.services.end_of_scan import summary_path
-from phasecast.services.lifecycle import exit_on_sigterm
 from phasecast.services.maps import MapSummary, draw_map_of, read_offsets, write_map_report, write_repair_list
-from phasecast.services.processes import POLL_S, is_connected, spawn, wait_for
+from phasecast.services.processes import POLL_S, wait_for
 from phasecast.services.report_place import failure_path, report_path
 from phasecast.services.truth import agreements_of, mean_oxide_f1
 
@@ -42,38 +38,22 @@ def run_map_demo(kind: MapDemo, options: DemoOptions, console: Console) -> int:
     PhasecastError
         If one of the processes ends early.
     """
-    directory = DataDirectory(options.data_dir / time.strftime("%Y%m%d-%H%M%S")).create()
-    truth, announce, ready = (directory.root / name for name in ("truth.json", "beamline.json", "start"))
+    directory = make_demo_directory(options)
     scans = passes_of(kind, options.rows, options.columns)
-    with ExitStack() as stack:
-        stack.enter_context(exit_on_sigterm())
-        console.print(f"[bold]phasecast demo[/]: a map of {options.rows} x {options.columns} points in two scans")
-        for scan in scans:
-            console.print(f"  scan: {scan}")
-        page = open_page(stack, console, directory, options) if options.page else None
-        command = _beamline_command(options, scans, truth, announce, ready)
-        beamline = spawn(stack, "simulated beamline", command, directory.root / "beamline.log")
-        wait_for(announce.exists, beamline, "the simulated beamline to open its sockets")
-        wires = json.loads(announce.read_text(encoding="utf-8"))
-        daemon = spawn(
-            stack,
-            "daemon",
-            ["live", "xrd", "--profile", "bl16xu", "--data-dir", str(directory.root), "--device", options.device,
-             "--source", wires["frames"], "--source", wires["documents"]],
-            directory.root / "daemon.log",
-        )  # fmt: skip
-        status_file = directory.status / "live-xrd.json"
-        wait_for(lambda: is_connected(read_status(status_file)), daemon, "the daemon to connect")
-        ready.touch()
+    console.print(f"[bold]phasecast demo[/]: a map of {options.rows} x {options.columns} points in two scans")
+    for scan in scans:
+        console.print(f"  scan: {scan}")
+    with running_demo(options, directory, console, simulate=_beamline_options(options, scans)) as demo:
+        beamline, daemon = demo.live.beamline, demo.live.daemon
         while beamline.process.poll() is None:
             daemon.must_live()
             time.sleep(POLL_S)
         beamline.must_live()
         wait_for(lambda: len(_finished(directory)) == len(scans), daemon, "the reports of both scans")
         daemon.end()
-        code = _conclude(console, directory, truth)
-        if page is not None and not options.once:
-            keep_open(page, console)
+        code = _conclude(console, directory, demo.truth)
+        if not options.once:
+            demo.keep_page_open(console)
     return code
 
 
@@ -102,16 +82,11 @@ def passes_of(kind: MapDemo, rows: int, columns: int) -> tuple[str, str]:
     )
 
 
-def _beamline_command(
-    options: DemoOptions, scans: tuple[str, str], truth: Path, announce: Path, ready: Path
-) -> list[str]:
+def _beamline_options(options: DemoOptions, scans: tuple[str, str]) -> list[str]:
     # the sample is known at half the step of the scans, so that a displaced beam meets places that the truth knows
     fine = [f"{2 * cells + _MARGIN}" for cells in (options.rows, options.columns)]
-    command = ["simulate", "xrd", "-o", "simplon://127.0.0.1:0", "--seed", str(options.seed), "--truth", str(truth)]
-    command += ["--shape", f"{options.rows}x{options.columns}", "--step-um", f"{_STEP_UM:g}"]
-    command += ["--sample-shape", "x".join(fine), "--sample-step-um", f"{_STEP_UM / 2:g}", "--map", MAP_NAME]
-    command += ["--rate", str(options.rate_hz), "--announce", str(announce), "--start-when", str(ready)]
-    command += ["--documents-port", "0"]
+    command = ["-o", "simplon://127.0.0.1:0", "--step-um", f"{_STEP_UM:g}", "--map", MAP_NAME]
+    command += ["--sample-shape", "x".join(fine), "--sample-step-um", f"{_STEP_UM / 2:g}"]
     for scan in scans:
         command += ["--pass", scan]
     return command
