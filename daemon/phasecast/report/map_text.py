@@ -88,6 +88,14 @@ def interruption_text(fact: InterruptionFact, say: Words) -> str:
     return ("" if say.language == "ja" else " ").join(sentences)
 
 
+def offset_text(fact: InterruptionFact, say: Words) -> str:
+    """Return the estimated offset alone, with its uncertainty; empty where nothing can be told."""
+    if fact.how == "none":
+        return ""
+    x, y = (_with_sigma(*axis, say) for axis in ((fact.x_um, fact.x_sigma_um), (fact.y_um, fact.y_sigma_um)))
+    return say("map.offset_short", x=x, y=y)
+
+
 def _with_sigma(value: float | None, sigma: float | None, say: Words) -> str:
     if value is None or sigma is None:
         return say("map.not_told")

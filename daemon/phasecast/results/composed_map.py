@@ -150,6 +150,11 @@ class ComposedMap(Result):
         return tuple(self.parts[k] for k in sorted(self._growing))
 
     @property
+    def counting_points(self) -> dict[int, int]:
+        """First row of each scan to the number of its points that count."""
+        return {part.first: int(np.count_nonzero(self._done[part.rows])) for part in self.parts}
+
+    @property
     def counts_instead(self) -> NDArray[np.int64]:
         """For every point the one at its place that counts instead, (n,); -1 where it counts itself."""
         return self._counting.instead

@@ -21,7 +21,7 @@ from phasecast.records.alarm_watch import AlarmWatch
 from phasecast.records.clerk import Clerk, ClerkThread
 from phasecast.records.status import StatusFile
 from phasecast.records.webhook import Webhook
-from phasecast.services import page_exports
+from phasecast.services import page_exports, page_maps
 from phasecast.services.placing import source_options
 from phasecast.services.priority import be_nice
 from phasecast.services.raw_frames import require_folders
@@ -113,6 +113,8 @@ def page_tools(directory: DataDirectory, raw_roots: Sequence[Path] = ()) -> Page
         write_csv=partial(page_exports.in_own_process, page_exports.write_csv),
         snapshot=partial(page_exports.in_own_process, page_exports.snapshot),
         make_report=page_exports.make_report,
+        write_repair=partial(page_exports.in_own_process, page_maps.write_repair),
+        describe_map=partial(page_exports.in_own_process, page_maps.describe_map),
     )
 
 

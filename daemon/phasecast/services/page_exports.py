@@ -10,8 +10,12 @@ from phasecast.core.words import words
 from phasecast.services.priority import be_nice
 from phasecast.services.report_place import note_failure, report_path
 
+Argument = Path | str | tuple[Path, ...]
+Results = Path | tuple[Path, ...]
+"""A result, or several that are one map."""
 
-def in_own_process(work: Callable[..., None], *arguments: Path | str) -> None:
+
+def in_own_process(work: Callable[..., None], *arguments: Argument) -> None:
     """Do something in a process of low priority and wait for it; it ends with this process at the latest.
 
     Raises
@@ -35,7 +39,7 @@ def in_own_process(work: Callable[..., None], *arguments: Path | str) -> None:
         raise PhasecastError(failure)
 
 
-def _work(mouth: Connection, work: Callable[..., None], arguments: tuple[Path | str, ...]) -> None:
+def _work(mouth: Connection, work: Callable[..., None], arguments: tuple[Argument, ...]) -> None:
     be_nice(10)
     failure = ""
     try:
@@ -46,21 +50,21 @@ def _work(mouth: Connection, work: Callable[..., None], arguments: tuple[Path | 
     mouth.close()
 
 
-def draw_png(result: Path, target: Path, language: str) -> None:
-    """Draw the map of a result, in the words of a language."""
+def draw_png(results: Results, target: Path, language: str) -> None:
+    """Draw the map of a result, or of several, in the words of a language."""
     from phasecast.report.map_png import draw_map
-    from phasecast.results import open_result
+    from phasecast.results.composed_map import open_map
 
-    with open_result(result) as opened:
+    with open_map(_paths(results)) as opened:
         draw_map(opened, target, words(language).language)
 
 
-def write_csv(result: Path, target: Path) -> None:
+def write_csv(results: Results, target: Path) -> None:
     """Write one row a point; see `write_points_csv`."""
-    from phasecast.results import open_result
+    from phasecast.results.composed_map import open_map
     from phasecast.results.export import write_points_csv
 
-    with open_result(result) as opened:
+    with open_map(_paths(results)) as opened:
         write_points_csv(opened, target)
 
 
@@ -71,10 +75,26 @@ def snapshot(result: Path, target: Path) -> None:
     copy_committed(result, target)
 
 
-def make_report(result: Path, language: str) -> Path:
-    """Make the report of a result again and return it; a failure is noted beside the reports and raised."""
-    in_own_process(_write_report, result, language)
-    return report_path(result)
+def make_report(results: Results, language: str) -> Path:
+    """Make the report of a result, or of several as one, and return it.
+
+    A failure is raised, and noted beside the reports if it is that of one result.
+    """
+    if isinstance(results, tuple):
+        in_own_process(_write_map_report, results, language)
+        return report_path(results[-1]).with_name(f"{results[-1].stem}-map.html")
+    in_own_process(_write_report, results, language)
+    return report_path(results)
+
+
+def _paths(results: Results) -> tuple[Path, ...]:
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _write_map_report(paths: tuple[Path, ...], language: str) -> None:
+    from phasecast.services.maps import write_map_report
+
+    write_map_report(paths, language=words(language).language)
 
 
 def _write_report(result: Path, language: str) -> None:

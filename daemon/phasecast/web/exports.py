@@ -1,4 +1,4 @@
-"""Taking the scan in view along: its map as PNG, its points as CSV, and the NeXus file itself."""
+"""Taking what is in view along: the map as PNG, its points as CSV, the NeXus file, or what is to be measured again."""
 
 import time
 from pathlib import Path
@@ -14,11 +14,12 @@ from phasecast.web.scans_table import ActionTable, Part, file_link, printable
 from phasecast.web.session import Session
 
 _KINDS: tuple[Kind, ...] = ("png", "csv", "nexus")
+_KINDS_OF_MAP: tuple[Kind, ...] = ("png", "csv", "repair_csv", "repair_plan")
 _FAILURE_SHOWN_S = 60.0
 
 
 class ExportsPanel:
-    """Three exports of the scan in view; what takes time says so and is saved by the browser when it is there.
+    """Exports of the scan or map in view; what takes time says so and is saved by the browser when it is there.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class ExportsPanel:
             self.table.say([])
             return
         parts: list[Part] = [{"text": self._words("exports.save"), "style": "faint"}]
-        parts += [self._button(scan, kind) for kind in _KINDS]
+        parts += [self._button(scan, kind) for kind in _kinds_of(scan)]
         now_s = time.monotonic()
         parts += [
             {"text": self._words("exports.failed", reason=printable(text)), "style": "bad", "hook": "pc-export-failed"}
@@ -74,9 +75,11 @@ class ExportsPanel:
 
     def _asked(self, message: Any) -> None:
         kind = message.get("export") if isinstance(message, dict) else None
-        if self._scan is None or kind not in _KINDS:
+        if self._scan is None or kind not in _kinds_of(self._scan):
             return
         result, tools, language = self._scan.path, self._hub.tools, self._words.language
+        results = self._scan.paths if self._scan.is_map else result
+        paths = self._scan.paths
         try:
             target = self._hub.exports.file_of(result, kind, language)
         except OSError as error:
@@ -87,9 +90,11 @@ class ExportsPanel:
         def make() -> Path:
             match kind:
                 case "png":
-                    tools.draw_png(result, target, language)
+                    tools.draw_png(results, target, language)
                 case "csv":
-                    tools.write_csv(result, target)
+                    tools.write_csv(results, target)
+                case "repair_csv" | "repair_plan":
+                    tools.write_repair(paths, target)
                 case _:
                     tools.snapshot(result, target)
             return target
@@ -109,3 +114,7 @@ class ExportsPanel:
                 self.table.download = {"href": address, "file": printable(job.result.name), "number": job.number}
             elif job.failure:
                 self._failures[key[0]] = (job.failure, time.monotonic())
+
+
+def _kinds_of(scan: LiveScan) -> tuple[Kind, ...]:
+    return _KINDS_OF_MAP if scan.is_map else _KINDS

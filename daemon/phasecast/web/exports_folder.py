@@ -8,9 +8,12 @@ from typing import Literal
 
 from phasecast.web.scans_table import file_link
 
-Kind = Literal["png", "csv", "nexus"]
+Kind = Literal["png", "csv", "nexus", "repair_csv", "repair_plan", "facts"]
 
-_SUFFIX = {"png": ".png", "csv": ".csv", "nexus": ".snapshot.nxs"}
+_SUFFIX: dict[Kind, str] = {
+    "png": ".png", "csv": ".csv", "nexus": ".snapshot.nxs", "repair_csv": "-repair.csv", "repair_plan": "-repair.py",
+    "facts": ".facts.json",
+}  # fmt: skip
 _FOLDER = ".exports-"
 _KEPT_S = 86400.0
 

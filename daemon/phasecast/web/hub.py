@@ -25,6 +25,7 @@ from phasecast.web.exports_folder import ExportsFolder
 from phasecast.web.jobs import Jobs
 from phasecast.web.live_map import LiveMap
 from phasecast.web.live_scan import LiveScan
+from phasecast.web.map_facts import MapFactsBook
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,10 @@ _LOOK_S = 0.3
 _STATUS_S = 0.4
 STALE_S = 4.0
 """A daemon speaks once a second; after this long without a word the page says so."""
+
+
+Results = Path | tuple[Path, ...]
+"""A result, or several that are one map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +58,24 @@ class PageTools:
     snapshot
         Copies what is committed of a growing result into a closed file.
     make_report
-        Writes the report of a result again in a language; returns its path. These four may be called from any thread,
-        take seconds, and raise `PhasecastError` where they fail.
+        Writes the report of a result again in a language; returns its path.
+    write_repair
+        Writes the points of some results to measure again into a file: a table for ``.csv``, else a bluesky plan.
+    describe_map
+        Writes what `MapFacts` holds of some results as JSON into a file.
+
+    Those from `draw_png` on may be called from any thread, take seconds, and raise `PhasecastError` where they fail.
+    Where they take a result, several that are one map will do as well, but for `snapshot`.
     """
 
     read_frame: Callable[[ResultHeader, FrameReference], NDArray[np.integer]]
     tth_of_pixels: Callable[[ResultHeader], NDArray[np.floating] | None]
-    draw_png: Callable[[Path, Path, str], None]
-    write_csv: Callable[[Path, Path], None]
+    draw_png: Callable[[Results, Path, str], None]
+    write_csv: Callable[[Results, Path], None]
     snapshot: Callable[[Path, Path], None]
-    make_report: Callable[[Path, str], Path]
+    make_report: Callable[[Results, str], Path]
+    write_repair: Callable[[tuple[Path, ...], Path], None]
+    describe_map: Callable[[tuple[Path, ...], Path], None]
 
 
 class Hub:
@@ -85,6 +98,7 @@ class Hub:
         self.mailbox = Mailbox(directory.requests)
         self.jobs = Jobs()
         self.exports = ExportsFolder(directory.reports)
+        self.map_facts = MapFactsBook(self.jobs, self.exports, tools.describe_map)
         self._list = ResultsList(directory)
         self._scans: OrderedDict[str, LiveScan] = OrderedDict()
         self._entries: list[ResultEntry] = []
@@ -119,6 +133,18 @@ class Hub:
         """Maps of several scans, as current as `results`."""
         self.results()
         return self._maps
+
+    def map_entry(self, address: str) -> MapEntry | None:
+        """Entry of a map by its address."""
+        return next((entry for entry in self.maps() if entry.address == address), None)
+
+    def superseded(self, entry: MapEntry) -> int | None:
+        """Points of a map that another one counts for; None if nobody has counted them yet."""
+        scan = self._scans.get(entry.address)
+        if scan is not None:
+            return scan.columns.ledger_sums["superseded"]
+        facts = self.map_facts.of(entry)
+        return facts.superseded if facts is not None else None
 
     def newest(self) -> str:
         """File name of the result to show first: the growing one, else the newest readable one; empty if none."""
@@ -157,7 +183,7 @@ class Hub:
         return scan
 
     def _paths_of_map(self, address: str) -> tuple[Path, ...]:
-        entry = next((entry for entry in self.maps() if entry.address == address), None)
+        entry = self.map_entry(address)
         if entry is None:
             raise ResultFileError(
                 "no such map of several scans", where=repr(address), remedy="choose one from the list of scans"

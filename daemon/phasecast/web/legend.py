@@ -52,6 +52,8 @@ def legend_html(scan: LiveScan, key: LayerKey, words: Words) -> str:
             for state in (PointState.PENDING, PointState.REJECTED, PointState.LOST_UPSTREAM, PointState.DROPPED_BY_US)
             if sums[state.label]
         ]
+    if key.name == LEDGER and scan.is_map and sums["superseded"]:
+        entries.append((STATE_COLOURS[PointState.SUPERSEDED], words("map.twice")))
     if tally.doubtful:
         entries.append((_HATCH, f"{words('flag.position_doubtful')}: {tally.doubtful}"))
     items = "".join(

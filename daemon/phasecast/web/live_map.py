@@ -11,7 +11,7 @@ from phasecast.results.map_follower import MapFollower
 from phasecast.web.canvas import Canvas
 from phasecast.web.colours import STATE_COLOURS, Pixels, pixel
 from phasecast.web.layers import LEDGER, Cells, paint
-from phasecast.web.live_scan import LiveScan, Picture, Source, boxes_of, bare_pixel
+from phasecast.web.live_scan import LiveScan, Picture, Source, bare_pixel, boxes_of
 from phasecast.web.map_canvas import MapCanvas
 
 _REACH = 1.5

@@ -12,6 +12,7 @@ from phasecast.core.words import Words
 from phasecast.results.normalisation import normalisation
 from phasecast.web.colours import STATE_COLOURS
 from phasecast.web.hub import STALE_S, Hub
+from phasecast.web.live_map import LiveMap
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.theme import PARTS
 
@@ -58,9 +59,14 @@ class NowView:
         sums, points = columns.ledger_sums, columns.points
         status = self._hub.status() or {}
         live = self._hub.is_live(name)
-        facts: list[tuple[str, str, str]] = [(words("page.progress"), f"{sums['done']} / {points}", "")]
+        facts: list[tuple[str, str, str]] = []
+        if isinstance(scan, LiveMap):
+            facts.append((words("map.name"), f"{scan.name} · {words('map.scan_count', scans=len(scan.paths))}", ""))
+        # a place that was measured twice is one
+        places = points - sums["superseded"]
+        facts.append((words("page.progress"), f"{sums['done']} / {places}", ""))
         if live:
-            facts += self._live_facts(status, name, points - sums["done"])
+            facts += self._live_facts(status, name, places - sums["done"])
         else:
             facts.append(self._silence(columns.is_growing))
         facts += [

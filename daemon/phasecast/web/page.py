@@ -14,6 +14,7 @@ from phasecast.core.errors import PhasecastError
 from phasecast.web.alarm_banner import AlarmBanner
 from phasecast.web.close_button import CloseButton
 from phasecast.web.compare_tab import CompareTab
+from phasecast.web.declare_tab import DeclareTab
 from phasecast.web.exports import ExportsPanel
 from phasecast.web.hub import Hub
 from phasecast.web.keys import Keys
@@ -22,13 +23,13 @@ from phasecast.web.layers import COMPOSITE, LEDGER, TOTAL, UNSURE, LayerKey
 from phasecast.web.legend import legend_html
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.map_view import MapView
+from phasecast.web.map_words import map_html
 from phasecast.web.multiples import SmallMultiples
 from phasecast.web.now_view import NowView
 from phasecast.web.point_view import PointView
 from phasecast.web.regions_tab import RegionsTab
 from phasecast.web.sample_tab import SampleTab
-from phasecast.web.scans_tab import ScansTab
-from phasecast.web.scans_table import printable
+from phasecast.web.scans_tab import ScansTab, scan_options
 from phasecast.web.session import Session, link
 from phasecast.web.soon import in_one_message, soon
 from phasecast.web.tab import LazyTab, Tab
@@ -65,8 +66,11 @@ class Page:
         self.now = NowView(hub, self._words)
         self.labels = LabelPanel(hub, session)
         self.close = CloseButton(hub, session)
-        kinds: tuple[Any, ...] = (ScansTab, CompareTab, RegionsTab, SampleTab)
-        self._others: tuple[Tab, ...] = tuple(LazyTab(kind.title_key, partial(kind, hub, session)) for kind in kinds)
+        kinds: tuple[Any, ...] = (ScansTab, CompareTab, RegionsTab, SampleTab, DeclareTab)
+        one_scan = self._words("map.one_scan")
+        self._others: tuple[Tab, ...] = tuple(
+            LazyTab(kind.title_key, partial(kind, hub, session), "" if kind is ScansTab else one_scan) for kind in kinds
+        )
         self.keys = Keys(lost_text=self._words("page.lost"))
         self.banner = AlarmBanner(hub, session, self.keys)
         self.exports = ExportsPanel(hub, session)
@@ -202,8 +206,9 @@ class Page:
             scan, self._problem = None, str(error)
         changed = scan is not self._scan
         self._scan = scan
-        self.now.show(scan, name, self._problem)
-        self.close.show(scan, name)
+        written = scan.written_name if scan is not None else name
+        self.now.show(scan, written, self._problem)
+        self.close.show(scan, written)
         if abs(self._threshold.value - self._view.threshold) > 1e-6:
             self._threshold.value = self._view.threshold
         if scan is None:
@@ -223,7 +228,7 @@ class Page:
         if not changed:  # the map first: the small maps of all sessions take longest to build
             self.multiples.show(scan)
         self.exports.show(scan)
-        legend = legend_html(scan, key, self._words)
+        legend = legend_html(scan, key, self._words) + map_html(scan, self._hub, self._session)
         if legend != self._legend.object:
             self._legend.object = legend
         self._show_points(scan)
@@ -231,7 +236,9 @@ class Page:
     def _show_points(self, scan: LiveScan) -> None:
         points = self._view.points[self._view.points < scan.columns.points]
         self.map.mark(scan, points)
-        self.labels.show(scan, points)
+        self.labels.panel.visible = not scan.is_map
+        if not scan.is_map:
+            self.labels.show(scan, points)
         if points.size:
             self.point.show(scan, points, self._view.threshold)
         else:
@@ -245,12 +252,7 @@ class Page:
         return LayerKey(name, round(self._view.threshold, 2) if name == COMPOSITE else 0.0)
 
     def _offer_scans(self) -> None:
-        options = {self._words("page.newest"): ""}
-        for entry in self._hub.results():
-            if printable(entry.path.name) != entry.path.name:
-                continue  # a name that is no text cannot be sent; the list of scans says so
-            label = f"{entry.path.stem} · {entry.sample}" if entry.sample else entry.path.stem
-            options[label] = entry.path.name
+        options = scan_options(self._hub, self._words)
         if options != self._choice.options:
             self._choice.options = options
         if self._choice.value != self._view.scan and self._view.scan in options.values():

@@ -16,6 +16,7 @@ from phasecast.web.chosen import Shown, flags_of, show_points
 from phasecast.web.frame_plot import FramePlot
 from phasecast.web.hub import Hub
 from phasecast.web.live_scan import LiveScan
+from phasecast.web.map_words import point_html
 from phasecast.web.pattern_plot import PatternPlot
 from phasecast.web.theme import PARTS, Theme
 
@@ -32,7 +33,7 @@ class PointView:
     """
 
     def __init__(self, hub: Hub, words: Words, theme: Theme) -> None:
-        self._hub, self._words = hub, words
+        self._hub, self._words, self._theme = hub, words, theme
         self._shown: tuple[Any, ...] | None = None
         self.facts = pn.pane.HTML("", stylesheets=[PARTS], css_classes=["pc-point"], sizing_mode="stretch_width")
         self.frame_note = pn.pane.HTML(
@@ -68,15 +69,16 @@ class PointView:
         first = int(points[0])
         columns = scan.columns
         state = (scan, scan.epoch, points.tobytes(), int(columns.state[first]), int(columns.flags[first]))
-        if (*state, threshold) == self._shown:
+        source = point_html(scan, first, self._hub, self._words, self._theme.name) if points.size == 1 else []
+        if (*state, threshold, source) == self._shown:
             return
-        frame_is_shown = self._shown is not None and self._shown[:-1] == state
-        self._shown = (*state, threshold)
+        frame_is_shown = self._shown is not None and self._shown[:-2] == state
+        self._shown = (*state, threshold, source)
         self._figures.visible = True
         shown = show_points(scan, points, threshold)
         self.pattern.show(shown)
         self.bars.show(scan.header.classes, shown.confidence, threshold)
-        self.facts.object = self._facts(scan, shown)
+        self.facts.object = self._facts(scan, shown, source)
         if points.size > 1:
             self._no_frame(self._words("page.frame_of_one"))
         elif not frame_is_shown:
@@ -84,15 +86,16 @@ class PointView:
 
     def _show_frame(self, scan: LiveScan, point: int) -> None:
         try:
-            reference = scan.columns.result.frame_reference(point)
+            source = scan.source_of(point)
+            header, reference = source.result.header, source.result.frame_reference(source.point)
             if reference is None:
                 self._no_frame(self._words("page.no_frame"))
                 return
-            image = self._hub.tools.read_frame(scan.header, reference)
+            image = self._hub.tools.read_frame(header, reference)
         except (PhasecastError, OSError) as error:
             self._no_frame(self._words("page.frame_gone", why=str(error)))
             return
-        self.frame.show(image, self._hub.tools.tth_of_pixels(scan.header))
+        self.frame.show(image, self._hub.tools.tth_of_pixels(header))
         self._say(self._words("page.frame_where", path=reference.path, number=reference.number))
 
     def _no_frame(self, why: str) -> None:
@@ -102,7 +105,7 @@ class PointView:
     def _say(self, text: str) -> None:
         self.frame_note.object = f"<p class='hint'>{html.escape(text)}</p>"
 
-    def _facts(self, scan: LiveScan, shown: Shown) -> str:
+    def _facts(self, scan: LiveScan, shown: Shown, source: list[str]) -> str:
         words, columns = self._words, scan.columns
         if shown.points.size > 1:
             line = words("page.mean_of", points=shown.points.size, averaged=shown.averaged)
@@ -112,6 +115,7 @@ class PointView:
         when = columns.time_s[point]
         parts = [
             f"<b>{words('common.point')} {point}</b>",
+            *source,
             f"x {columns.x_um[point]:.1f}, y {columns.y_um[point]:.1f} µm",
             datetime.fromtimestamp(when).strftime("%Y-%m-%d %H:%M:%S") if np.isfinite(when) else "–",
             html.escape(words(f"state.{state.label}")),

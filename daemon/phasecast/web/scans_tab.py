@@ -1,16 +1,20 @@
 """The list of all results in the data directory: how each stands, its report, and why what cannot be opened cannot."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import panel as pn
 
 from phasecast.core.words import Words
+from phasecast.records.maps_list import MapEntry
 from phasecast.records.results_list import ResultEntry
 from phasecast.web.hub import Hub
 from phasecast.web.jobs import Job
 from phasecast.web.live_scan import LiveScan
+from phasecast.web.map_words import map_label
 from phasecast.web.scans_table import ActionTable, Part, file_link, printable
 from phasecast.web.session import Session, address, arguments_of_request
 
@@ -47,28 +51,125 @@ class ScansTab:
         """Bring the list up to date."""
         # what cannot be opened stands below: its time is that of its last copy
         entries = sorted(self._hub.results(), key=lambda entry: not entry.is_readable)
-        chosen = scan.path.name if scan is not None else ""
-        jobs = {entry.path.name: self._hub.jobs.state(("report", entry.path.name)) for entry in entries}
-        rows = [
-            row_of(entry, self._words, job=jobs[entry.path.name], chosen=entry.path.name == chosen,
-                   address=address({**self._arguments, "scan": printable(entry.path.name)}))
-            for entry in entries
-        ]  # fmt: skip
+        chosen = scan.address if scan is not None else ""
+        rows = []
+        for found, group in grouped(entries, self._hub.maps()):
+            if found is not None:
+                rows.append(self._map_row(found, chosen))
+            for entry in group:
+                row = row_of(entry, self._words, job=self._hub.jobs.state(("report", entry.path.name)),
+                             chosen=entry.path.name == chosen, address=self._address(entry.path.name))  # fmt: skip
+                if found is not None:
+                    row["style"] = f"{row['style']} part".strip()
+                    if entry in found.others:
+                        row["cells"][0].append({"text": self._words("map.also_this_scan"), "style": "faint"})
+                rows.append(row)
         self.table.say(rows or [{"key": "", "cells": [[{"text": self._words("scans.none"), "style": "faint"}]]}])
 
     def _asked(self, message: Any) -> None:
         # what comes from a browser may be anything
         if not isinstance(message, dict):
             return
-        entry = self._hub.entry(str(message.get("scan", "")))
-        if entry is None:
+        name = str(message.get("scan", ""))
+        entry, found = self._hub.entry(name), self._hub.map_entry(name)
+        if entry is None and found is None:
             return
-        if message.get("do") == "open" and entry.is_readable:
-            self._view.param.update(scan=entry.path.name, points=np.zeros(0, dtype=np.int64), point=None)
+        if message.get("do") == "open" and (entry is None or entry.is_readable):
+            self._view.param.update(scan=name, points=np.zeros(0, dtype=np.int64), point=None)
             self._view.param.trigger("to_map")
         elif message.get("do") == "report" and message.get("language") in _LANGUAGES:
-            path, language = entry.path, str(message["language"])
-            self._hub.jobs.start(("report", path.name), lambda: self._hub.tools.make_report(path, language))
+            language = str(message["language"])
+            results = entry.path if entry is not None else tuple(one.path for one in found.entries) if found else ()
+            self._hub.jobs.start(("report", name), lambda: self._hub.tools.make_report(results, language))
+
+    def _address(self, name: str) -> str:
+        # a row of one scan is another point in the next
+        arguments = {key: value for key, value in self._arguments.items() if key != "point"}
+        return address({**arguments, "scan": printable(name)})
+
+    def _map_row(self, found: MapEntry, chosen: str) -> dict[str, Any]:
+        report = self._hub.directory.reports / f"{found.newest.path.stem}-map.html"
+        return map_row_of(
+            found,
+            self._words,
+            superseded=self._hub.superseded(found),
+            job=self._hub.jobs.state(("report", found.address)),
+            report=report if report.is_file() else None,
+            chosen=found.address == chosen,
+            address=self._address(found.address),
+        )
+
+
+def scan_options(hub: Hub, words: Words) -> dict[str, str]:
+    """Return what can be chosen to look at, label to address: the newest scan, maps of several scans, all scans."""
+    options = {words("page.newest"): ""}
+    for found in hub.maps():
+        options[printable(map_label(found, words))] = found.address
+    for entry in hub.results():
+        if printable(entry.path.name) != entry.path.name:
+            continue  # a name that is no text cannot be sent; the list of scans says so
+        label = f"{entry.path.stem} · {entry.sample}" if entry.sample else entry.path.stem
+        options[label] = entry.path.name
+    return options
+
+
+def grouped(
+    entries: Sequence[ResultEntry], maps: Sequence[MapEntry]
+) -> list[tuple[MapEntry | None, tuple[ResultEntry, ...]]]:
+    """Return the results with those of one map together, in the place of the first; each with its map or None."""
+    of_name = {entry.path.name: found for found in maps for entry in (*found.entries, *found.others)}
+    groups: dict[str, tuple[MapEntry | None, list[ResultEntry]]] = {}
+    for entry in entries:
+        found = of_name.get(entry.path.name)
+        key = found.address if found is not None else entry.path.name
+        groups.setdefault(key, (found, []))[1].append(entry)
+    return [(found, tuple(group)) for found, group in groups.values()]
+
+
+def map_row_of(
+    found: MapEntry,
+    words: Words,
+    *,
+    superseded: int | None,
+    job: Job | None,
+    report: Path | None,
+    chosen: bool,
+    address: str,
+) -> dict[str, Any]:
+    """Return the row of a map, above those of its scans.
+
+    Parameters
+    ----------
+    found
+        The map.
+    words
+        Of the session.
+    superseded
+        Points that another one counts for; None if that is not known yet.
+    job
+        The report that is being made; None if nobody asked for one.
+    report
+        Its report; None if there is none.
+    chosen
+        Whether the map is in view.
+    address
+        Address of the page with the map in view.
+    """
+    state = "live" if found.live else "closed"
+    points = [words("map.summary", scans=len(found.entries), points=found.points)]
+    points += [words("map.superseded", superseded=superseded)] if superseded is not None else []
+    cells: list[list[Part]] = [
+        [{"text": words(f"scans.{state}"), "style": f"{state} nowrap", "hook": "pc-map-state"}],
+        [{"text": _time(found.entries[0].started_s), "style": "nowrap"}],
+        [{"text": found.newest.sample or "–"}],
+        [{"text": printable(map_label(found, words)), "href": address, "hook": "pc-open-map",
+          "ask": {"do": "open", "scan": found.address}}],
+        [{"text": text} for text in points],
+        [{"text": found.newest.model or "–"}],
+        [{"text": _size(sum(entry.size_bytes for entry in found.entries)), "style": "nowrap"}],
+        _report_parts(found.address, report, "", found.live != (), words, job),
+    ]  # fmt: skip
+    return {"key": found.address, "style": "map chosen" if chosen else "map", "cells": cells}
 
 
 def row_of(entry: ResultEntry, words: Words, *, job: Job | None, chosen: bool, address: str) -> dict[str, Any]:
@@ -127,22 +228,27 @@ def _progress(entry: ResultEntry) -> list[Part]:
 
 
 def _report(entry: ResultEntry, words: Words, job: Job | None) -> list[Part]:
-    name = entry.path.name
+    return _report_parts(entry.path.name, entry.report, entry.report_failure, entry.state == "live", words, job)
+
+
+def _report_parts(
+    name: str, report: Path | None, report_failure: str, is_live: bool, words: Words, job: Job | None
+) -> list[Part]:
     parts: list[Part] = []
-    if entry.report is not None:
-        parts.append({"text": words("scans.open_report"), "href": file_link("reports", entry.report.name),
+    if report is not None:
+        parts.append({"text": words("scans.open_report"), "href": file_link("reports", report.name),
                       "target": "_blank", "hook": "pc-report"})  # fmt: skip
     running = job is not None and job.running
-    failure = job.failure if job is not None and job.failure else entry.report_failure
+    failure = job.failure if job is not None and job.failure else report_failure
     if running:
         parts.append({"text": words("scans.making_report"), "style": "faint"})
     elif failure:
         parts.append({"text": words("scans.no_report", reason=printable(failure)), "style": "bad",
                       "hook": "pc-report-failed"})  # fmt: skip
-    elif entry.report is None:
-        parts.append({"text": words("scans.report_later" if entry.state == "live" else "scans.report_missing"),
+    elif report is None:
+        parts.append({"text": words("scans.report_later" if is_live else "scans.report_missing"),
                       "style": "faint"})  # fmt: skip
-    parts.append({"text": words("scans.make_again" if entry.report else "scans.make"), "style": "beside faint nowrap"})
+    parts.append({"text": words("scans.make_again" if report else "scans.make"), "style": "beside faint nowrap"})
     parts += [
         {"text": label, "ask": {"do": "report", "scan": name, "language": language}, "off": running,
          "style": "beside", "hook": f"pc-make-report-{language}"}

@@ -21,6 +21,9 @@ td > * { display: block; }
 td:first-child, th:first-child { padding-left: 10px; }
 th:last-child { min-width: 245px; }
 tr.chosen td { background: color-mix(in srgb, #4488BB 14%, transparent); }
+tr.map td { font-weight: 600; border-bottom-style: dotted; }
+tr.map td button, tr.map td .faint, tr.map td a.beside { font-weight: 400; }
+tr.part td:first-child { padding-left: 30px; }
 tr.row > td > *, td > .beside { display: inline-block; margin-right: 10px; }
 a { color: inherit; }
 small, .faint { color: var(--pc-faint); font-size: 12px; }
