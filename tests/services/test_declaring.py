@@ -61,13 +61,13 @@ class Beamline:
             path.write_bytes(cbf_bytes(small_image(number)))
 
     def result(self, count):
-        """Wait for the last of that many finished results."""
-
-        def closed():
-            return [path for path in self.setup.results if path.with_suffix(".json").exists()]
-
-        wait_until(lambda: len(closed()) == count, f"{count} results", process=self.setup.processes[-1])
-        return max(closed(), key=lambda path: path.stat().st_mtime_ns)
+        """Wait until the running daemon has finished that many; return the newest."""
+        wait_until(
+            lambda: self.setup.status.get("finished_scans") == count,
+            f"{count} results",
+            process=self.setup.processes[-1],
+        )
+        return self.setup.results[-1]
 
 
 def places(path):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from phasecast.profiles.base import ProfilePart
 
@@ -33,7 +34,10 @@ def time_zone(text: str) -> tzinfo:
 
 
 def _known_zone(text: str) -> str:
-    time_zone(text)
+    try:
+        time_zone(text)
+    except ValueError as error:
+        raise PydanticCustomError("unknown_zone", "{what}", {"what": str(error)}) from error
     return text
 
 
@@ -55,7 +59,7 @@ class LogAxis(ProfilePart):
     @model_validator(mode="after")
     def _factor_of_pulses(self) -> Self:
         if self.unit == "pulse" and self.factor is None:
-            raise ValueError("pulses need factor: um per pulse")
+            raise PydanticCustomError("pulse_factor", "pulses need factor: um per pulse")
         return self
 
     @property
@@ -110,10 +114,14 @@ class PositionLog(ProfilePart):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.time is not None and self.time_zone is None and self.time_format != "%s":
-            raise ValueError("a time column needs time_zone, such as Asia/Tokyo: local times state no zone")
+            raise PydanticCustomError(
+                "needs_zone", "a time column needs time_zone, such as Asia/Tokyo: local times state no zone"
+            )
         needed = {"file": self.file, "number": self.number, "time": self.time, "order": "-", None: "-"}
         if needed[self.join] is None:
-            raise ValueError(f"join = {self.join!r} needs the column {self.join}")
+            raise PydanticCustomError(
+                "join_column", "join = '{join}' needs the column {join}", {"join": str(self.join)}
+            )
         return self
 
     @property
@@ -175,14 +183,17 @@ class ScanDeclaration(ProfilePart):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.step_x_um or not self.step_y_um:
-            raise ValueError("steps must not be 0")
+            raise PydanticCustomError("no_step", "steps must not be 0")
         if self.points > _MAX_POINTS:
-            raise ValueError(f"{self.points} points; at most {_MAX_POINTS}")
+            raise PydanticCustomError(
+                "too_many", "{points} points; at most {most}", {"points": self.points, "most": _MAX_POINTS}
+            )
         needed = self.row_points + self.lead_in_frames_per_row
         if self.frames_per_row is not None and self.frames_per_row < needed:
-            raise ValueError(
-                f"frames_per_row {self.frames_per_row} is less than its {self.row_points} points and "
-                f"{self.lead_in_frames_per_row} lead-in frames"
+            raise PydanticCustomError(
+                "few_frames",
+                "frames_per_row {frames} is less than its {points} points and {lead_in} lead-in frames",
+                {"frames": self.frames_per_row, "points": self.row_points, "lead_in": self.lead_in_frames_per_row},
             )
         return self
 
