@@ -3,7 +3,6 @@
 import hashlib
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,22 +14,19 @@ from pydantic import ValidationError
 
 from phasecast.core.errors import PhasecastError, ProfileError, ResultFileError
 from phasecast.core.frame import FrameId, FrameReference, counter_key, file_key
-from phasecast.core.ledger import PointFlag, PointState
-from phasecast.core.protocols import Reduced
+from phasecast.core.ledger import PointState
 from phasecast.core.record import CapturePosition, RawRecord
 from phasecast.core.result import ResultHeader
 from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanStart, ScanStop
-from phasecast.pipeline.emitter import DerivedRun
 from phasecast.pipeline.fold import ScanFold
 from phasecast.pipeline.tickets import FrameTicket
-from phasecast.pipeline.turn import Scored, Turn
 from phasecast.profiles import Profile
 from phasecast.results import Result, open_result
+from phasecast.services.attached_result import write_attached
 from phasecast.services.declared import DeclaredScan, declare, stage_fields
 from phasecast.services.derived_runs import software_versions
 from phasecast.services.monitors import point_columns
 from phasecast.services.placing import fold_rules
-from phasecast.sinks.nexus import NexusSink
 from phasecast.sources.declared_frames import keys_in_scan
 from phasecast.sources.declared_scan import DECLARED_KEY
 from phasecast.sources.file_names import readable_name
@@ -39,11 +35,6 @@ from phasecast.sources.position_log_decoder import LogDecoder
 
 ATTACHED_KEY = "attached_positions"
 """Key of a result's metadata that says which log its positions come from, and which result everything else."""
-
-_PAGE = 256
-_JUDGED_ANEW = (
-    PointFlag.POSITION_DOUBTFUL | PointFlag.NO_POSITION | PointFlag.JOINED_BY_ORDER | PointFlag.NOT_NORMALISED
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +97,7 @@ def attach_positions(result: Path, log: Path, *, scan: Path, output: Path | None
         start, fold, remarks = _fold(declared, frames, log, content)
         target = output or _free_name(result)
         header = _header(old.header, declared, start, result, log, content)
-        _write(target, header, old, fold)
+        write_attached(target, header, old, fold)
     return Attached(
         path=target,
         ledger=fold.ledger.sums(),
@@ -286,69 +277,3 @@ def _header(
         profile=declared.profile.model_dump(mode="json"),
         metadata={**old.metadata, DECLARED_KEY: declaration, ATTACHED_KEY: provenance},
     )
-
-
-def _write(target: Path, header: ResultHeader, old: Result, fold: ScanFold) -> None:
-    """Write the new result: patterns from the old one, places, states and remarks from the fold."""
-    places = zip(*(old.frames[name].to_numpy().tolist() for name in ("path", "offset")), strict=True)
-    by_reference = {place: row for row, place in enumerate(places)}
-    old_states, old_flags = (old.ledger[name].to_numpy() for name in ("state", "flags"))
-    points = len(fold.ledger)
-    columns = fold.points.columns(range(points))
-    sources = [
-        by_reference.get((str(path), int(offset)), -1) if store else -1
-        for store, path, offset in zip(
-            columns["frame_store"], columns["frame_path"], columns["frame_offset"], strict=True
-        )
-    ]
-    for index, row in enumerate(sources):
-        if row < 0:
-            continue
-        if old_states[row] == PointState.REJECTED:
-            fold.ledger.set_state(index, PointState.REJECTED, old.reason_of(row))
-        fold.ledger.add_flags([index], PointFlag(int(old_flags[row])) & ~_JUDGED_ANEW)
-    with NexusSink(target) as sink:
-        run = DerivedRun(header, sink)
-        run.start()
-        scored = [(index, row) for index, row in enumerate(sources) if row >= 0]
-        for first in range(0, len(scored), _PAGE):
-            block = scored[first : first + _PAGE]
-            wanted = [row for _, row in block]
-            low, high = min(wanted), max(wanted) + 1
-            values = {spec.name: old.column_block(spec.name, low, high) for spec in header.columns}
-            page = [
-                Scored(
-                    index=index,
-                    revision=0,
-                    reduced=Reduced(columns={name: array[row - low] for name, array in values.items()}),
-                    received_s=0.0,
-                )
-                for index, row in block
-            ]
-            run.emit(Turn(scored=page, rejudged=[], changed=[], defects=[]), fold, None)
-        turn = fold.take_turn()
-        defects = [*_old_defects(old), *turn.defects]
-        run.emit(Turn(scored=[], rejudged=[], changed=list(range(points)), defects=defects), fold, None)
-        run.stop(exit_status="success", reason="", counters=_counters(old, fold))
-
-
-def _old_defects(old: Result) -> list[Defect]:
-    table = old.defects
-    columns = [table[name].to_numpy().tolist() for name in ("time_s", "channel", "reason", "detail", "frame_number")]
-    return [
-        Defect(reason=reason, detail=detail, channel=channel, received_s=time_s, number=None if number < 0 else number)
-        for time_s, channel, reason, detail, number in zip(*columns, strict=True)
-    ]
-
-
-def _counters(old: Result, fold: ScanFold) -> dict[str, Any]:
-    earlier = Counter(old.counters.get("counters", {}))
-    return {
-        "ledger": fold.ledger.sums(),
-        "flags": fold.ledger.flag_sums(),
-        "reasons": fold.ledger.reason_sums(),
-        "counters": dict(earlier + fold.counters),
-        "doubt": fold.doubt.reason if fold.doubt is not None else "",
-        "exit_reason": str(old.counters.get("exit_reason", "")),
-        "closed_by": str(old.counters.get("closed_by", "")),
-    }
