@@ -1,25 +1,20 @@
 """The whole simulated beamline: one call runs one scan through the real wires."""
 
-import asyncio
 import contextlib
 import json
 import logging
 import os
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-
-from bluesky import RunEngine
-from bluesky.utils import RequestAbort, RunEngineInterrupted
 
 from phasecast.simulate import optics
 from phasecast.simulate.beam import Beam
 from phasecast.simulate.devices import Axis, Pilatus, UnitSignal
 from phasecast.simulate.documents import DocumentWire
+from phasecast.simulate.engine import run_plan
 from phasecast.simulate.errors import SimulationError
 from phasecast.simulate.faults import Faults
 from phasecast.simulate.frames import FrameRenderer
@@ -27,7 +22,7 @@ from phasecast.simulate.options import BeamlineOptions, Summary
 from phasecast.simulate.passes import Conditions, MapPass, points_of
 from phasecast.simulate.position_log import PositionLogWriter
 from phasecast.simulate.sample import rust_sample
-from phasecast.simulate.scan import Plan, RunDiesError, rust_map
+from phasecast.simulate.scan import Plan, rust_map
 from phasecast.simulate.transport import FrameTransport
 from phasecast.simulate.transport_files import FileTransport
 from phasecast.simulate.transport_simplon import SimplonTransport
@@ -154,7 +149,7 @@ def _scan(options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTra
                 plan = _plan_of(scan, options, conditions, detector, [i0, i1, transmission], y, x, dies, metadata)
                 silent = scan.faults.no_stop or dies is not None
                 ahead = lambda: conditions.ahead_s  # noqa: E731
-                uids.append(_run(plan, wire, pause_s=scan.faults.pause_s, send_stop=not silent, ahead_s=ahead))
+                uids.append(run_plan(plan, wire, pause_s=scan.faults.pause_s, send_stop=not silent, ahead_s=ahead))
         wire.flush()
     finally:
         detector.close()
@@ -213,70 +208,6 @@ def _plan_of(
         before_point=before_point,
         md=metadata,
     )
-
-
-def _run(plan: Any, wire: Wire, *, pause_s: float, send_stop: bool, ahead_s: Callable[[], float]) -> str:
-    """Run one plan to its end, resuming after pauses; return the uid of the run."""
-    uid = ""
-
-    def publish(name: str, document: dict[str, Any]) -> None:
-        nonlocal uid
-        if name == "start":
-            uid = document["uid"]
-        if name != "stop" or send_stop:
-            wire(name, _on_simulated_clock(name, document, ahead_s()))
-
-    with _run_engine() as engine:
-        engine.subscribe(publish)
-        try:
-            _until_paused(engine, plan)
-            while engine.state == "paused":
-                time.sleep(pause_s)
-                _until_paused(engine, None)
-        except (RunDiesError, RequestAbort):
-            logger.info("run %s ended early on order", uid)
-    return uid
-
-
-def _on_simulated_clock(name: str, document: dict[str, Any], ahead_s: float) -> dict[str, Any]:
-    """Return a document with its times moved on."""
-    if not ahead_s or "time" not in document:
-        return document
-    moved = {**document, "time": document["time"] + ahead_s}
-    if name == "event":
-        moved["timestamps"] = {key: value + ahead_s for key, value in document["timestamps"].items()}
-    return moved
-
-
-def _until_paused(engine: RunEngine, plan: Any) -> None:
-    # The RunEngine prints about pauses; standard output belongs to the command line.
-    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(RunEngineInterrupted):
-        if plan is None:
-            engine.resume()
-        else:
-            engine(plan)
-
-
-@contextlib.contextmanager
-def _run_engine() -> Iterator[RunEngine]:
-    """A RunEngine with a loop of its own that ends with it; without signal handlers outside the main thread."""
-    loop = asyncio.new_event_loop()
-    in_main = threading.current_thread() is threading.main_thread()
-    engine = RunEngine({}, loop=loop, context_managers=None if in_main else [])
-    # It logs a stack trace of every failure that it also raises.
-    chatter = logging.getLogger("bluesky")
-    level = chatter.level
-    chatter.setLevel(logging.CRITICAL)
-    try:
-        yield engine
-    finally:
-        chatter.setLevel(level)
-        loop.call_soon_threadsafe(loop.stop)
-        deadline = time.monotonic() + 5
-        while loop.is_running() and time.monotonic() < deadline:
-            time.sleep(0.001)
-        if not loop.is_running():
-            loop.close()
 
 
 def _announce(options: BeamlineOptions, transport: FrameTransport, wire: Wire) -> None:
