@@ -24,7 +24,8 @@ from phasecast.core.requests import (
     Threshold,
     UndoLabel,
 )
-from phasecast.records.mailbox import Mailbox, asked_s, parse_request
+from phasecast.records.letter import parse_request
+from phasecast.records.mailbox import Mailbox, asked_s
 
 WHO = "森 M."
 REQUESTS = [

@@ -1,25 +1,23 @@
 """The mailbox: one file a request, answered in place, so that any process may ask and any may look."""
 
-import json
 import logging
 import os
 import re
 import secrets
-import stat
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NewType
+from typing import NewType
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from phasecast.core.errors import RecordsError
-from phasecast.core.requests import Answer, Definition, Request
+from phasecast.core.requests import Answer, Request
+from phasecast.records.letter import read_letter
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +36,6 @@ _UNFINISHED_S = 2.0
 _TEMPORARY_S = 3600.0
 _CLOCK_STEP_S = 2.0
 """A folder that changed less than this ago may change again within the same tick of its clock (2 s on FAT)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Letter:
-    """Content of a request's file."""
-
-    schema_version: Literal[1] = 1
-    request: Annotated[Request, Field(discriminator="kind")]
-    answer: Answer | None = None
-
-
-# named through a union, because pydantic takes no configuration for a bare dataclass
-_LETTER: TypeAdapter[_Letter | None] = TypeAdapter(
-    _Letter | None, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +95,7 @@ class Mailbox:
         if not _ID.fullmatch(request_id):
             return None
         for path in (self._path(request_id), self._archived(request_id)):
-            found = _read(path, MAX_BYTES)
+            found = read_letter(path, MAX_BYTES)
             if found is not None:
                 return found.letter.answer if found.letter else None
         return None
@@ -136,7 +119,7 @@ class Mailbox:
             If the answer cannot be written; the request then stays open.
         """
         path = self._path(request_id)
-        found = _read(path, MAX_BYTES)
+        found = read_letter(path, MAX_BYTES)
         if found is None or found.letter is None or found.letter.answer is not None:
             return
         self._write(path, to_json({"schema_version": 1, "request": found.letter.request, "answer": answer}))
@@ -199,7 +182,7 @@ class Mailbox:
         if not entry.name.endswith(_SUFFIX) or not _ID.fullmatch(entry.name.removesuffix(_SUFFIX)):
             reason = "not named as a request is"
             return _Seen(signature=_signature(status), mtime_s=status.st_mtime, reason=reason)
-        found = _read(Path(entry.path), self._max_bytes)
+        found = read_letter(Path(entry.path), self._max_bytes)
         if found is None:
             return None
         letter = found.letter
@@ -262,69 +245,5 @@ def asked_s(request_id: RequestId) -> float:
     return int(request_id[:20]) / 1e9
 
 
-def parse_request(content: bytes) -> Request:
-    """Return the request that a file holds.
-
-    Raises
-    ------
-    RecordsError
-        If it is none: no JSON, an unknown kind or key, a value out of bounds.
-    """
-    return _parse(content).request
-
-
-def _parse(content: bytes) -> _Letter:
-    try:
-        letter = _LETTER.validate_json(content)
-    except ValidationError as error:
-        first: Mapping[str, Any] = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "_Letter")
-        raise RecordsError(str(first["msg"])[:300], where=place[:200], remedy="see core/requests.py") from error
-    if letter is None:
-        raise RecordsError("an empty request", remedy="see core/requests.py")
-    return letter
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    status: os.stat_result
-    letter: _Letter | None
-    reason: str
-
-
-def _read(path: Path, max_bytes: int) -> _Found | None:
-    """Read one file, whatever it is; None if it is not there."""
-    try:
-        # without waiting: a pipe that somebody put here must not stop anyone
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        with suppress(OSError):
-            return _Found(path.lstat(), None, str(error.strerror))
-        return None
-    letter, reason = None, ""
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            reason = "not a plain file"
-        elif status.st_size > max_bytes:
-            reason = f"{status.st_size} bytes; a request has at most {max_bytes}"
-        else:
-            with os.fdopen(os.dup(handle), "rb") as file:
-                letter = _parse(file.read(max_bytes + 1))
-    except (RecordsError, OSError) as error:
-        reason = str(error)
-    finally:
-        os.close(handle)
-    return _Found(status, letter, reason)
-
-
 def _signature(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def to_jsonable(request: Request | Definition) -> dict[str, Any]:
-    """Return a request or a definition as JSON holds it."""
-    content: dict[str, Any] = json.loads(to_json(request))
-    return content

@@ -14,7 +14,7 @@ from phasecast.core.errors import RequestError
 from phasecast.core.requests import Definition, Points, Polygon, Role, SaveRegion, Threshold
 from phasecast.records.book import Book, stamp
 from phasecast.records.journal import Entry
-from phasecast.records.mailbox import to_jsonable
+from phasecast.records.letter import to_jsonable
 
 _DEFINITION: TypeAdapter[Definition] = TypeAdapter(
     Annotated[Definition, Field(discriminator="kind")], config=ConfigDict(extra="forbid", allow_inf_nan=False)
