@@ -1,8 +1,6 @@
 """Looks at everything a scan needs before it starts: a green or red line for each, in under two minutes."""
 
 import math
-import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,29 +15,25 @@ from rich.text import Text
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
 from phasecast.profiles import load_profile
-from phasecast.records.proposal import PROPOSAL_FILE, read_proposal
 from phasecast.records.status import read_status
 from phasecast.services import preflight_checks as checks
-from phasecast.services.data_directory_guard import require_local_disk
 from phasecast.services.declared import declare
 from phasecast.services.live_status import SERVICE
 from phasecast.services.placing import source_options
-from phasecast.services.preflight_checks import Check, green, red, unchecked
+from phasecast.services.preflight_checks import Check, green, red
 from phasecast.services.preflight_clocks import FRESH_AFTER_S, check_clocks, check_log, clock_offset_of_frame_s
 from phasecast.services.preflight_instrument import (
-    Instrument,
     TrialFrame,
     build_instrument,
     check_frame,
     check_mask,
     fault,
 )
+from phasecast.services.preflight_place import check_place
 from phasecast.services.preflight_wires import Heard, follow_capture, listen, newest_frame_file, read_frame
 from phasecast.sources.frame_name import is_frame_name
 from phasecast.sources.uri import SourceOptions
-from phasecast.xrd.stages import XrdStage
 
-ASSUMED_POINTS = 20_000
 _STATUS_AGE_S = 5.0
 _FILE_RECORD_BYTES = 400
 _SIGNS = {"green": ("ok", "green"), "red": ("RED", "bold red"), "not checked": ("--", "dim")}
@@ -105,7 +98,7 @@ def run_preflight(options: PreflightOptions) -> list[Check]:
     found += [_log(path, size, listened_s) for path, size in before.items()]
     found.append(check_clocks(_clock_offsets_s(heard)))
     found += instrument.found
-    found += _disk(options.data_dir, points, instrument, frame)
+    found += check_place(options.data_dir, points, instrument, frame)
     return found
 
 
@@ -263,52 +256,10 @@ def _clock_offsets_s(heard: Sequence[Heard]) -> dict[str, float]:
     return offsets
 
 
-def _proposal(directory: DataDirectory) -> Check:
-    try:
-        proposal = read_proposal(directory)
-    except PhasecastError as error:
-        return fault("proposal", error)
-    if proposal is None:
-        return unchecked("proposal", f"{PROPOSAL_FILE} is not there: scans of every proposal are taken")
-    return green("proposal", f"{proposal.id} {proposal.title}".strip())
-
-
 def _log_files(uris: Sequence[str]) -> list[Path]:
     """Return the files of sources that are logs."""
     splits = [urlsplit(uri) for uri in uris]
     return [Path(unquote(split.netloc + split.path)).expanduser() for split in splits if split.scheme == "log"]
-
-
-def _disk(data_dir: Path | None, points: int | None, instrument: Instrument, frame: TrialFrame | None) -> list[Check]:
-    if data_dir is None:
-        return [unchecked("data directory", "none is named", "name it with --data-dir: its disk is looked at")]
-    found: list[Check] = []
-    place = data_dir.expanduser().resolve()
-    try:
-        disk = require_local_disk(place)
-    except PhasecastError as error:
-        found.append(fault("data directory", error))
-    else:
-        parent = next(folder for folder in (place, *place.parents) if folder.exists())
-        if not (parent.is_dir() and os.access(parent, os.W_OK)):
-            found.append(red("data directory", f"{parent} cannot be written to", "choose another with --data-dir"))
-        else:
-            found.append(green("data directory", f"{place} is local ({disk.type or 'unknown file system'})"))
-    found.append(_proposal(DataDirectory(place)))
-    if instrument.integrator is None:
-        return [*found, unchecked("disk", "needs a geometry")]
-    columns = XrdStage(instrument.integrator, instrument.classifier).columns
-    row = sum(np.dtype(column.dtype).itemsize * int(np.prod(column.shape, dtype=int)) for column in columns)
-    free_bytes = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
-    return [
-        *found,
-        checks.check_disk(
-            bytes_a_point=row + checks.POINT_OVERHEAD_BYTES + (frame.bytes if frame else 0),
-            points=points or ASSUMED_POINTS,
-            free_bytes=free_bytes,
-            planned=points is not None,
-        ),
-    ]
 
 
 def _size(path: Path) -> int | None:
