@@ -13,7 +13,8 @@ from phasecast.results.layout import INTENSITY_COLUMN
 from phasecast.results.map_part import MapPart
 from phasecast.results.quality import rows_of
 from phasecast.results.reader import Result
-from phasecast.results.registration import Offset, Seen, estimate_offset, neighbourhood
+from phasecast.results.registration import Offset, estimate_offset, neighbourhood
+from phasecast.results.registration_difference import Seen
 
 I0 = "i0"
 _LONG_S = 60.0

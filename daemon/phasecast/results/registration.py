@@ -13,21 +13,25 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import QhullError, cKDTree
+from scipy.spatial import cKDTree
 
 from phasecast.results.grid import Floats
+from phasecast.results.registration_difference import (
+    LEAST_POINTS,
+    Difference,
+    Seen,
+    difference_at,
+    resampled_spread,
+    surface_of,
+)
 
 How = Literal["overlap", "adjoining", "none"]
 
 _REACH_STEPS = 5.0
 _FINE = 4
 """Shifts tried per step."""
-_LEAST_POINTS = 20
 _LEAST_OF_OVERLAP = 0.4
 _MOST_POINTS = 800
-_BLOCK = 6
-"""Neighbours that are resampled together: they see the same grain or layer."""
-_RESAMPLES = 200
 _ROW_REACH_STEPS = 3.0
 _LEAST_OF_ROW = 0.75
 _LEAST_ROWS = 4
@@ -38,22 +42,6 @@ _WORST_STEPS = 1.5
 """A shift that is less certain than this tells nothing."""
 _WORST_MATCH = 0.5
 """Normalised difference above which two parts show nothing in common; 0 alike, 1 unrelated."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
-    """What one part of a map saw.
-
-    Parameters
-    ----------
-    places_um
-        x and y of its points in order of measurement, (n, 2).
-    values
-        What was seen there, (n, k), such as the shape of patterns: unchanged where only the flux changes.
-    """
-
-    places_um: Floats
-    values: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,39 +69,6 @@ class Offset:
     points: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Difference:
-    """Sums over blocks of neighbouring points at each shift, all (blocks, shifts).
-
-    Parameters
-    ----------
-    part, whole
-        Squared difference, and what it is measured against.
-    count
-        Points that have a counterpart.
-    """
-
-    part: Floats
-    whole: Floats
-    count: Floats
-
-    def at_best(
-        self, shifts: Floats, axes: tuple[int, ...], weights: Floats | None = None, *, least: float = 0.0
-    ) -> tuple[Floats, float]:
-        """Return the shift of least difference, (2,), refined along `axes` by a parabola; and that difference."""
-        weight = np.ones(len(self.part)) if weights is None else weights
-        total, against, count = weight @ self.part, weight @ self.whole, weight @ self.count
-        enough = (count >= max(_LEAST_POINTS, least * float(count.max()))) & (against > 0)
-        if not enough.any():
-            return np.full(2, np.nan), np.inf
-        ratio = np.where(enough, total / np.where(against > 0, against, 1.0), np.inf)
-        best = int(np.argmin(ratio))
-        place = shifts[best].copy()
-        for axis in axes:
-            place[axis] += _parabola(shifts, ratio, best, axis)
-        return place, float(ratio[best])
-
-
 def estimate_offset(before: Seen, after: Seen, step_um: tuple[float, float]) -> Offset:
     """Estimate how far `after` lies beside `before`.
 
@@ -132,12 +87,12 @@ def estimate_offset(before: Seen, after: Seen, step_um: tuple[float, float]) -> 
         What to add to the coordinates of `after`; without numbers where the parts have too little in common.
     """
     step = np.asarray(step_um, dtype=np.float64)
-    surface = _surface(before)
-    if surface is None or len(after.places_um) < _LEAST_POINTS:
+    surface = surface_of(before)
+    if surface is None or len(after.places_um) < LEAST_POINTS:
         return Offset()
-    here = _difference(surface, before, after, np.zeros((1, 2)))
+    here = difference_at(surface, before, after, np.zeros((1, 2)))
     overlapping = int(here.count.sum())
-    if overlapping >= 2 * _LEAST_POINTS:
+    if overlapping >= 2 * LEAST_POINTS:
         found = _from_overlap(surface, before, after, step, overlapping)
         if found.how != "none":
             return found
@@ -147,16 +102,16 @@ def estimate_offset(before: Seen, after: Seen, step_um: tuple[float, float]) -> 
 def _from_overlap(surface: LinearNDInterpolator, before: Seen, after: Seen, step: Floats, overlapping: int) -> Offset:
     steps = np.arange(-_REACH_STEPS * _FINE, _REACH_STEPS * _FINE + 1) / _FINE
     shifts = np.stack(np.meshgrid(steps * step[0], steps * step[1], indexing="ij"), axis=-1).reshape(-1, 2)
-    difference = _difference(surface, before, after, shifts)
+    difference = difference_at(surface, before, after, shifts)
     kept = difference.count.sum(axis=0) >= _LEAST_OF_OVERLAP * overlapping
     shifts = shifts[kept]
-    difference = _Difference(
+    difference = Difference(
         part=difference.part[:, kept], whole=difference.whole[:, kept], count=difference.count[:, kept]
     )
     best, match = difference.at_best(shifts, (0, 1))
     if not np.isfinite(best).all() or match > _WORST_MATCH:
         return Offset()
-    sigma = _resampled(difference, shifts, (0, 1))
+    sigma = resampled_spread(difference, shifts, (0, 1))
     sigma = np.maximum(sigma, _FLOOR_STEPS * step)
     on_border = (best >= shifts.max(axis=0) - step / _FINE) | (best <= shifts.min(axis=0) + step / _FINE)
     known = (sigma <= _WORST_STEPS * step) & ~on_border
@@ -172,10 +127,10 @@ def _from_rows(surface: LinearNDInterpolator, before: Seen, after: Seen, step: F
         for towards in (-step[across], step[across]):
             shift = np.zeros((1, 2))
             shift[0, across] = towards
-            inside = int(_difference(surface, before, after, shift).count.sum())
+            inside = int(difference_at(surface, before, after, shift).count.sum())
             best_guess = max(best_guess, (inside, across, towards))
     points, across, towards = best_guess
-    if points < _LEAST_POINTS:
+    if points < LEAST_POINTS:
         return Offset()
     along = 1 - across
     tries = np.arange(-_ROW_REACH_STEPS * _FINE, _ROW_REACH_STEPS * _FINE + 1) / _FINE * step[along]
@@ -188,7 +143,7 @@ def _from_rows(surface: LinearNDInterpolator, before: Seen, after: Seen, step: F
         return Offset()
     sigma = max(
         float(np.sqrt(np.mean(usual**2))),
-        float(_resampled(difference, shifts, (along,), least=_LEAST_OF_ROW)[along]),
+        float(resampled_spread(difference, shifts, (along,), least=_LEAST_OF_ROW)[along]),
         _FLOOR_STEPS * float(step[along]),
     )
     known = np.zeros(2, dtype=np.bool_)
@@ -200,29 +155,29 @@ def _from_rows(surface: LinearNDInterpolator, before: Seen, after: Seen, step: F
 
 def _against_rows(
     surface: LinearNDInterpolator, before: Seen, after: Seen, tries: Floats, across: int, towards: float
-) -> tuple[_Difference, Floats]:
+) -> tuple[Difference, Floats]:
     """Differences from what lies one and two steps across, at each shift along the rows; and the shifts, (n, 2)."""
     found = []
     shifts = np.zeros((tries.size, 2))
     shifts[:, 1 - across] = tries
     for steps in (1, 2):
         shifts[:, across] = steps * towards
-        one = _difference(surface, before, after, shifts)
+        one = difference_at(surface, before, after, shifts)
         found.append((one.part / steps, one.whole / steps, one.count))
     part, whole, count = (np.concatenate(values) for values in zip(*found, strict=True))
-    return _Difference(part=part, whole=whole, count=count), shifts
+    return Difference(part=part, whole=whole, count=count), shifts
 
 
 def _usual_shifts(part: Seen, tries: Floats, across: int, towards: float) -> NDArray[np.float64]:
     """Shifts that rows of one part show against the rows beside them, where there is none; (rows,)."""
     rows = np.rint(part.places_um[:, across] / abs(towards)).astype(np.int64)
-    surface = _surface(part)
+    surface = surface_of(part)
     found: list[float] = []
     if surface is None:
         return np.zeros(0)
     for row in np.unique(rows):
         one = Seen(places_um=part.places_um[rows == row], values=part.values[rows == row])
-        if len(one.places_um) < _LEAST_POINTS:
+        if len(one.places_um) < LEAST_POINTS:
             continue
         difference, shifts = _against_rows(surface, part, one, tries, across, towards)
         place, _ = difference.at_best(shifts, (1 - across,), least=_LEAST_OF_ROW)
@@ -238,54 +193,6 @@ def _offset(best: Floats, sigma: Floats, known: NDArray[np.bool_], how: How, poi
     ]
     (x, x_sigma), (y, y_sigma) = numbers
     return Offset(x_um=x, y_um=y, x_sigma_um=x_sigma, y_sigma_um=y_sigma, how=how, points=points)
-
-
-def _difference(surface: LinearNDInterpolator, before: Seen, after: Seen, shifts: Floats) -> _Difference:
-    middle = before.values.mean(axis=0)
-    spread = ((after.values - middle) ** 2).sum(axis=1)
-    moved = after.places_um[:, None, :] + shifts[None, :, :]
-    seen = surface(moved.reshape(-1, 2)).reshape(*moved.shape[:2], -1)
-    known = np.isfinite(seen).all(axis=2)
-    part = np.where(known, ((seen - after.values[:, None, :]) ** 2).sum(axis=2), 0.0)
-    whole = np.where(known, ((seen - middle) ** 2).sum(axis=2) + spread[:, None], 0.0)
-    starts = np.arange(0, len(after.places_um), _BLOCK)
-    blocks = [np.add.reduceat(values, starts, axis=0) for values in (part, whole, known.astype(np.float64))]
-    return _Difference(part=blocks[0], whole=blocks[1], count=blocks[2])
-
-
-def _resampled(difference: _Difference, shifts: Floats, axes: tuple[int, ...], *, least: float = 0.0) -> Floats:
-    """Spread of the best shift when blocks of neighbours are drawn again and again, (2,)."""
-    rng = np.random.default_rng(0)
-    count = len(difference.part)
-    found = []
-    for _ in range(_RESAMPLES):
-        drawn = np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
-        place, _ = difference.at_best(shifts, axes, drawn, least=least)
-        found.append(place)
-    spread: Floats = np.nanstd(np.array(found), axis=0) if np.isfinite(found).any() else np.full(2, np.inf)
-    return spread
-
-
-def _parabola(shifts: Floats, ratio: Floats, best: int, axis: int) -> float:
-    """Where between its neighbours along an axis the least value lies, um from the best."""
-    others = np.delete(np.arange(2), axis)
-    line = np.flatnonzero(np.isclose(shifts[:, others[0]], shifts[best, others[0]]) & np.isfinite(ratio))
-    place = int(np.flatnonzero(line == best)[0])
-    if not 0 < place < line.size - 1:
-        return 0.0
-    left, middle, right = ratio[line[place - 1 : place + 2]]
-    bend = left - 2 * middle + right
-    width = (shifts[line[place + 1], axis] - shifts[line[place - 1], axis]) / 2
-    return float(np.clip((left - right) / (2 * bend), -0.5, 0.5) * width) if bend > 0 else 0.0
-
-
-def _surface(seen: Seen) -> LinearNDInterpolator | None:
-    if len(seen.places_um) < _LEAST_POINTS:
-        return None
-    try:
-        return LinearNDInterpolator(seen.places_um, seen.values)
-    except (QhullError, ValueError):  # all on one line
-        return None
 
 
 def neighbourhood(
