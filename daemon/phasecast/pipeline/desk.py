@@ -64,6 +64,7 @@ class ScanDesk:
         self._open: dict[ScanUid, OpenScan] = {}
         self._ignored: set[ScanUid] = set()
         self._series = SeriesBook(self._open)
+        self._scored_at_close: list[float] = []
         self.counters: Counter[str] = Counter()
         self.finished: list[tuple[ScanUid, Mapping[str, object]]] = []
 
@@ -88,7 +89,8 @@ class ScanDesk:
 
     def emit(self, position: CapturePosition | None) -> list[float]:
         """Publish what changed in every open scan; return when each scored point was received, POSIX s."""
-        return [received_s for scan in self._open.values() for received_s in scan.emit(position)]
+        at_close, self._scored_at_close = self._scored_at_close, []
+        return at_close + [received_s for scan in self._open.values() for received_s in scan.emit(position)]
 
     def close_due(
         self, now_s: float, position: CapturePosition | None, *, listening_since_s: float = float("-inf")
@@ -264,6 +266,7 @@ class ScanDesk:
         self._series.assign(series, uid)
 
     def _close(self, uid: ScanUid, now_s: float, position: CapturePosition | None) -> None:
+        self._scored_at_close += self._open[uid].emit(position)
         counters = self._open[uid].close(now_s, position)
         del self._open[uid]
         self._ignored.add(uid)

@@ -93,6 +93,9 @@ class Runner:
         self._max_records = max_records
         self._committed = committed
         self._position: CapturePosition | None = None
+        self._taken: CapturePosition | None = None
+        self._segment = ""
+        self._segment_since_s = 0.0
         self._newest_s = 0.0
         self._listening_since_s: float | None = None
         self._latencies_s: deque[float] = deque(maxlen=_LATENCIES_KEPT)
@@ -115,6 +118,7 @@ class Runner:
         messages = [(message, record) for record in records for message in self._decode(record)]
         outcomes = self._reduce([message for message, _ in messages if isinstance(message, Frame)])
         for message, record in messages:
+            self._close_before(record)
             outcome = outcomes.get(id(message))
             self._desk.take(message, outcome, record)
         if records:
@@ -125,7 +129,7 @@ class Runner:
         self._latencies_s.extend(done_s - received_s for received_s in scored)
         if records:
             # while old records are worked off, time is theirs: a backlog must not look like silence
-            self._desk.close_due(self._newest_s, self._position)
+            self._desk.close_due(self._newest_s, self._position, listening_since_s=self._segment_since_s)
         else:
             # nor must the time before this process had caught up: nobody listened then
             if self._listening_since_s is None:
@@ -146,6 +150,18 @@ class Runner:
         while self.step().records:
             pass
         self._desk.close_all(self._clock(), self._position)
+
+    def _close_before(self, record: RawRecord) -> None:
+        """Close what was over before a record came, so that it does not matter how records are cut into turns.
+
+        A segment begins with its daemon: between two segments nobody listened, and silence begins anew.
+        """
+        if record.position.segment != self._segment:
+            self._segment, self._segment_since_s = record.position.segment, record.received_s
+        if record.received_s > self._newest_s:
+            self._desk.close_due(record.received_s, self._taken, listening_since_s=self._segment_since_s)
+            self._newest_s = record.received_s
+        self._taken = record.position
 
     def _decode(self, record: RawRecord) -> list[Message]:
         decoder = self._decoders.get(record.channel)

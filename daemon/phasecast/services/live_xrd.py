@@ -14,34 +14,28 @@ from phasecast.core.errors import SourceError
 from phasecast.core.record import Receiver
 from phasecast.core.scan import ScanUid
 from phasecast.pipeline.desk import ScanDesk
-from phasecast.pipeline.open_scan import DeskRules
 from phasecast.pipeline.runner import Runner
 from phasecast.profiles import load_profile
 from phasecast.records.mailbox import Mailbox
 from phasecast.records.status import StatusFile
 from phasecast.services.data_directory_guard import require_local_disk
-from phasecast.services.declared import declare, directed_decoder
-from phasecast.services.declaring import DeclaredProfiles, Declaring, read_latest, replay_start
-from phasecast.services.derived_runs import DerivedRuns
+from phasecast.services.declared import declare
+from phasecast.services.declaring import Declaring
 from phasecast.services.end_of_scan import EndOfScan
-from phasecast.services.event_angles import EventAngles
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.live_status import SERVICE, LiveStatus
-from phasecast.services.placing import fold_rules, source_options
+from phasecast.services.placing import source_options
 from phasecast.services.sample_sources import SampleSources
 from phasecast.services.scan_requests import SCAN_REQUEST_BYTES, ScanRequests
+from phasecast.services.xrd_loop import LoopOptions, build_loop
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
-from phasecast.sources.declared_scan import ScanDirector
-from phasecast.sources.frame_store import CaptureFrameStore
-from phasecast.sources.scan_switch import ScanSwitch
 from phasecast.sources.uri import open_source
 from phasecast.xrd.device import use_one_thread
 
 logger = logging.getLogger(__name__)
 
 _IDLE_WAIT_S = 0.1
-_GRACE_S = 10.0
 _TURN_S = 0.02
 """Shortest time from turn to turn. Most of a turn's cost does not depend on how many frames it holds (a block of the
 network, forty rows of the file, two flushes): a turn for every record took 0.9 of a core at 100 frames/s."""
@@ -132,66 +126,37 @@ def run_live_xrd(options: LiveOptions) -> int:
     receivers = [source.receiver for source in sources]
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        profiles = DeclaredProfiles(profile)
         end_of_scan = stack.enter_context(EndOfScan())
-        runs = DerivedRuns(
-            folder=directory.results,
-            profile=profile,
+        refusal = _why_not_declare(options, uris)
+        loop = build_loop(
+            LoopOptions(
+                profile=profile,
+                declared=declared,
+                wires=wires,
+                sources=tuple(uris),
+                declares_on_page=not refusal,
+                close_after_idle_s=options.close_after_idle_s,
+                expected_points=options.expected_points,
+            ),
+            directory=directory,
             stage=stage,
             on_finished=end_of_scan.submit,
-            settings={"sources": list(uris)},
             samples=SampleSources(directory, profile, uris),
-            profile_for=profiles.profile_for,
         )
-        replay_from, committed = runs.recover()
-        latest = read_latest(directory)
-        replay_from = replay_start(latest, runs.finished_uids, replay_from)
-        refusal = _why_not_declare(options, uris)
-        director: ScanDirector | ScanSwitch | None = None
-        switch: ScanSwitch | None = None
-        if declared is not None:
-            director = declared.director(runs.unfinished_headers, runs.finished_uids)
-        elif not refusal:
-            director = switch = ScanSwitch(
-                profiles.taker(lambda: runs.finished_uids),
-                others_pass=profile.frame_files.position_from != "documents",
-                earlier=latest is not None,
-            )
-            wires = replace(wires, log_decoder=switch.log_decoder)
-        stack.callback(runs.close)
+        stack.callback(loop.runs.close)
         capture = stack.enter_context(CaptureWriter(directory.captures))
-        reader = stack.enter_context(CaptureReader(directory.captures, replay_from or capture.end))
-        desk = ScanDesk(
-            fold_rules=replace(
-                fold_rules(profile),
-                with_event=EventAngles(stage=stage, read=CaptureFrameStore(directory.captures, options=wires).read),
-            ),
-            desk_rules=DeskRules(
-                idle_s=options.close_after_idle_s,
-                expected_points=options.expected_points,
-                grace_s=declared.grace_s if declared is not None else _GRACE_S,
-            ),
-            open_run=runs.open,
-            rules_for=profiles.rules_for,
-        )
-        runner = Runner(
-            reader=reader,
-            decoder_for=lambda channel: directed_decoder(channel, wires, director),
-            stage=stage,
-            desk=desk,
-            clock=time.time,
-            committed=committed,
-        )
+        reader = stack.enter_context(CaptureReader(directory.captures, loop.replay_from or capture.end))
+        runner = loop.runner(reader, stage=stage, clock=time.time)
         declaring = Declaring(
             directory=directory,
-            profiles=profiles,
+            profiles=loop.profiles,
             capture=capture,
             reader=reader,
-            switch=switch,
-            desk=desk,
+            switch=loop.switch,
+            desk=loop.desk,
             receivers=receivers,
             refusal=refusal,
-            latest=latest,
+            latest=loop.latest,
         )
         stack.callback(declaring.close)
         for receiver in receivers:
@@ -199,25 +164,25 @@ def run_live_xrd(options: LiveOptions) -> int:
             stack.callback(receiver.stop)
         LiveService(
             runner=runner,
-            desk=desk,
+            desk=loop.desk,
             receivers=receivers,
             capture=capture,
             reader=reader,
             describe=LiveStatus(
                 runner=runner,
-                desk=desk,
-                runs=runs,
+                desk=loop.desk,
+                runs=loop.runs,
                 receivers=receivers,
                 capture=capture,
                 reader=reader,
                 declaring=declaring,
-                switch=switch,
+                switch=loop.switch,
             ).describe,
             status=StatusFile(directory.status / f"{SERVICE}.json"),
             declaring=declaring,
             requests=ScanRequests(
                 Mailbox(directory.requests, max_bytes=SCAN_REQUEST_BYTES),
-                lambda uid, who: _close_scan(runner, desk, uid, who),
+                lambda uid, who: _close_scan(runner, loop.desk, uid, who),
                 declaring.take,
             ),
             once=options.once,
