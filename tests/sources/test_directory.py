@@ -13,8 +13,10 @@ from phasecast.core.errors import SourceError
 from phasecast.core.frame import Frame, counter_key, file_key
 from phasecast.core.scan import Defect
 from phasecast.sources.capture import CaptureReader, CaptureWriter
-from phasecast.sources.directory import DirectoryReceiver, FileDecoder
-from phasecast.sources.folder_watch import FolderWatch, FoundFile
+from phasecast.sources.directory import DirectoryReceiver
+from phasecast.sources.file_decoder import FileDecoder
+from phasecast.sources.file_record import FoundFile
+from phasecast.sources.folder_watch import FolderWatch
 from support import hostile_wire
 from support.frame_files import cbf_bytes, small_image
 from support.simplon_wire import record

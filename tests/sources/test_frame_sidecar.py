@@ -11,8 +11,9 @@ import pytest
 
 from phasecast.core.frame import Frame
 from phasecast.core.scan import Defect
-from phasecast.sources.directory import FileDecoder
-from phasecast.sources.folder_watch import FolderWatch, FoundFile
+from phasecast.sources.file_decoder import FileDecoder
+from phasecast.sources.file_record import FoundFile
+from phasecast.sources.folder_watch import FolderWatch
 from phasecast.sources.frame_file import read_frame_file
 from phasecast.sources.frame_sidecar import ContradictionError, numbers_in, sidecar_path, stated_numbers
 from support.frame_files import cbf_bytes, small_image

@@ -8,7 +8,8 @@ import pytest
 from phasecast.core.frame import Frame
 from phasecast.core.scan import Defect
 from phasecast.sources.capture import CaptureReader, CaptureWriter
-from phasecast.sources.directory import DirectoryReceiver, FileDecoder
+from phasecast.sources.directory import DirectoryReceiver
+from phasecast.sources.file_decoder import FileDecoder
 from phasecast.sources.folder_watch import FolderWatch
 from phasecast.sources.frame_store import CaptureFrameStore
 from phasecast.sources.read_budget import ReadBudget

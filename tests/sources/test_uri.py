@@ -11,10 +11,12 @@ from phasecast.core.frame import Frame, FrameReference
 from phasecast.core.record import Channel
 from phasecast.core.scan import Defect, SeriesEnd, SeriesStart
 from phasecast.sources.capture import CaptureReader, CaptureWriter
-from phasecast.sources.directory import DirectoryReceiver, FileDecoder
+from phasecast.sources.directory import DirectoryReceiver
 from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
+from phasecast.sources.file_decoder import FileDecoder
 from phasecast.sources.frame_store import CaptureFrameStore
-from phasecast.sources.simplon import SimplonDecoder, SimplonReceiver
+from phasecast.sources.simplon import SimplonDecoder
+from phasecast.sources.simplon_receiver import SimplonReceiver
 from phasecast.sources.uri import SourceOptions, make_decoder, open_source
 from support.frame_files import cbf_bytes, small_image
 from support.simplon_wire import end_parts, header_parts, image_parts
@@ -47,7 +49,9 @@ def test_a_uri_names_both_halves_of_a_wire(uri: str, receiver: type, decoder: ty
         "",
         "dcu:9999",
         "http://dcu:9999",
-        "simplon2://dcu:31001",
+        "simplon2://dcu:31001?channel=1",
+        "simplon2://dcu:31001?channel=a%20b",
+        "simplon2://dcu:31001?rest=dcu",
         "simplon://dcu",
         "simplon://dcu:many",
         "simplon://dcu:99999",

@@ -8,8 +8,8 @@ from typing import Any
 from phasecast.core.errors import FrameError, PhasecastError
 from phasecast.core.frame import FrameReference
 from phasecast.results import open_result
-from phasecast.sources.directory import FileChangedError, read_verified
 from phasecast.sources.raw_root import places_below
+from phasecast.sources.recorded_file import FileChangedError, read_verified
 
 _MOST_NAMED = 20
 

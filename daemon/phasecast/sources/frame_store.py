@@ -10,8 +10,8 @@ from phasecast.core.errors import CaptureError, FrameError
 from phasecast.core.frame import Frame, FrameReference
 from phasecast.core.record import CapturePosition
 from phasecast.sources.capture import CaptureReader
-from phasecast.sources.directory import read_verified
 from phasecast.sources.frame_file import read_frame_file
+from phasecast.sources.recorded_file import read_verified
 from phasecast.sources.uri import SourceOptions, make_decoder
 
 

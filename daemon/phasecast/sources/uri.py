@@ -11,11 +11,12 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel, Decoder, Receiver
 from phasecast.profiles import PositionLog
-from phasecast.sources import capture_replay, declaration_record, directory, documents, position_log, simplon
+from phasecast.sources import capture_replay, declaration_record, documents, file_record, position_log, simplon
 from phasecast.sources.capture_replay import CaptureDecoder, CaptureReceiver
 from phasecast.sources.declaration_record import DeclarationDecoder
-from phasecast.sources.directory import DirectoryReceiver, FileDecoder
+from phasecast.sources.directory import DirectoryReceiver
 from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
+from phasecast.sources.file_decoder import FileDecoder
 from phasecast.sources.position_log import PositionLogReceiver
 from phasecast.sources.position_log_decoder import LogDecoder
 from phasecast.sources.read_budget import ReadBudget
@@ -174,7 +175,7 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
         return SimplonDecoder(max_image_bytes=options.max_image_bytes)
     if kind == documents.CHANNEL:
         return DocumentDecoder(counter_field=options.counter_field, counter_offset=options.counter_offset)
-    if kind == directory.CHANNEL:
+    if kind == file_record.CHANNEL:
         return FileDecoder(
             file_roots=options.file_roots,
             position_fields=options.position_fields,

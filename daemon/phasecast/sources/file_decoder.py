@@ -1,0 +1,173 @@
+"""Recorded frame files into frames."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from phasecast.core.errors import FrameError, WireError
+from phasecast.core.frame import Frame, FrameId, FrameKey, FrameReference, counter_key, file_key
+from phasecast.core.record import RawRecord
+from phasecast.core.scan import Defect, Message
+from phasecast.sources.file_names import readable_name
+from phasecast.sources.file_record import FileNote, decode_file
+from phasecast.sources.frame_file import FrameContent, read_frame_file
+from phasecast.sources.frame_header import compile_position_fields, parse_header
+from phasecast.sources.frame_name import parse_frame_name
+from phasecast.sources.frame_sidecar import ContradictionError, stated_numbers
+from phasecast.sources.read_budget import ReadBudget
+from phasecast.sources.recorded_file import FileChangedError, read_verified
+
+CORRUPT_FRAME = "corrupt frame"
+INCOMPLETE_FILE = "incomplete file"
+CHANGED_FILE = "changed file"
+SIDECAR = "no usable sidecar"
+CONTRADICTION = "contradicting headers"
+MALFORMED = "malformed record"
+
+
+class FileDecoder:
+    """Reads the recorded files into frames.
+
+    A frame is named by its path below the watched folder; its keys are the file's name and its number.
+
+    Parameters
+    ----------
+    file_roots
+        Folders to look in when a file has moved since it was recorded.
+    position_fields
+        See `compile_position_fields`.
+    number_pattern, raw_shape, max_bytes
+        See `FolderWatch`.
+    number_fields
+        Keys whose numbers become scalars of the frame; stated by its header or its sidecar.
+    needs_sidecar
+        Whether a frame without a sidecar is a defect.
+    budget
+        Cap on reading, shared with the receiver; None for no cap.
+    """
+
+    def __init__(
+        self,
+        *,
+        file_roots: Sequence[Path] = (),
+        position_fields: Mapping[str, str] | None = None,
+        number_pattern: re.Pattern[str] | None = None,
+        raw_shape: tuple[int, int] | None = None,
+        max_bytes: int = 256 << 20,
+        number_fields: Sequence[str] = (),
+        needs_sidecar: bool = False,
+        budget: ReadBudget | None = None,
+    ) -> None:
+        self._budget = budget
+        self._number_fields = tuple(number_fields)
+        self._needs_sidecar = needs_sidecar
+        self._file_roots = tuple(file_roots)
+        self._positions = compile_position_fields(position_fields or {})
+        self._number_pattern = number_pattern
+        self._raw_shape = raw_shape
+        self._max_bytes = max_bytes
+
+    def decode(self, record: RawRecord) -> Iterator[Message]:
+        """Yield the frame of one recorded file, or the Defect that it is."""
+        try:
+            note = decode_file(record)
+        except WireError as error:
+            yield Defect(reason=MALFORMED, detail=str(error), channel=record.channel, received_s=record.received_s)
+            return
+        yield self._read(record, note)
+
+    def _read(self, record: RawRecord, note: FileNote) -> Frame | Defect:
+        base = PurePosixPath(note.name).name
+        parsed = parse_frame_name(base, self._number_pattern)
+        number = parsed.number if parsed else None
+        folder = str(PurePosixPath(note.name).parent)
+        series = parsed.series if parsed else base
+        series = series if folder == "." else f"{folder}/{series}"
+        keys = _keys(base, number)
+        reference = FrameReference(store="file", path=note.path, offset=0, number=number or 0, sha256=note.sha256)
+        reason, detail = CORRUPT_FRAME if note.corrupt else INCOMPLETE_FILE, note.problem
+        if note.lacks_sidecar or (self._needs_sidecar and not note.problem and not note.sidecar):
+            reason, detail = SIDECAR, note.problem or "no sidecar was recorded with it"
+        elif not note.problem:
+            try:
+                content, reference = self._content(record, note, reference)
+                frame = read_frame_file(base, content, raw_shape=self._raw_shape, max_bytes=self._max_bytes)
+                scalars = stated_numbers(frame.header, note.sidecar, self._number_fields, where=base)
+            except ContradictionError as error:
+                reason, detail = CONTRADICTION, error.what
+            except FileChangedError as error:
+                reason, detail = CHANGED_FILE, error.what
+            except FrameError as error:
+                reason, detail = CORRUPT_FRAME, error.what
+            else:
+                return self._frame(
+                    record,
+                    frame,
+                    frame_id=FrameId(note.name),
+                    series=series,
+                    number=number or 0,
+                    keys=keys,
+                    scalars=scalars,
+                    reference=reference,
+                )
+        return Defect(
+            reason=reason,
+            detail=f"{note.path}: {detail}",
+            channel=record.channel,
+            received_s=record.received_s,
+            frame_id=FrameId(note.name),
+            number=number,
+            frame_keys=keys,
+            reference=reference,
+            series=series,
+        )
+
+    def _content(self, record: RawRecord, note: FileNote, reference: FrameReference) -> tuple[bytes, FrameReference]:
+        """Return a file's bytes, and where to read them again: in the capture where they were copied to."""
+        if len(record.parts) > 1:
+            content = record.parts[1]
+            if hashlib.sha256(content).hexdigest() != note.sha256:
+                raise FrameError("the copy in the capture is not the file that was recorded", where=note.path)
+            place = record.position
+            return content, replace(reference, store="capture", path=place.segment, offset=place.offset, sha256="")
+        if self._budget is not None:
+            self._budget.take(note.size)
+        path, content = read_verified(Path(note.path), note.name, note.sha256, self._file_roots, self._max_bytes)
+        return content, replace(reference, path=readable_name(str(path)))
+
+    def _frame(
+        self,
+        record: RawRecord,
+        content: FrameContent,
+        *,
+        frame_id: FrameId,
+        series: str,
+        number: int,
+        keys: tuple[FrameKey, ...],
+        scalars: Mapping[str, float],
+        reference: FrameReference,
+    ) -> Frame:
+        header = parse_header(content.header, self._positions)
+        return Frame(
+            frame_id=frame_id,
+            series=series,
+            number=number,
+            image=content.image,
+            keys=keys,
+            received_s=record.received_s,
+            hardware_s=header.hardware_s,
+            exposure_s=header.exposure_s,
+            position_um=header.position_um,
+            scalars=scalars,
+            reference=reference,
+        )
+
+
+def _keys(base: str, number: int | None) -> tuple[FrameKey, ...]:
+    names = [base, base[:-3]] if base.lower().endswith(".gz") else [base]
+    keys = [file_key(name) for name in names]
+    if number is not None:
+        keys.append(counter_key(number))
+    return tuple(keys)
