@@ -198,6 +198,8 @@ def _files(
         yield from named(extra)
     for journal in sorted(directory.notebook.glob("*.jsonl")):
         yield from named(journal)
+    for declaration in sorted(directory.scans.glob("*.toml")):
+        yield from named(declaration)
     if captures:
         segments = list_segments(directory.captures)
         if any(reason.startswith("it is still") for reason in skipped.values()) and segments:
