@@ -23,7 +23,8 @@ from phasecast.core.requests import (
     UndoLabel,
 )
 from phasecast.core.words import words
-from phasecast.records.clerk import Clerk, ClerkThread
+from phasecast.records.clerk import Clerk
+from phasecast.records.clerk_thread import ClerkThread
 from phasecast.records.journal import read_journal
 from phasecast.records.labels import all_labels, label_path, read_labels
 from phasecast.records.mailbox import Mailbox, asked_s

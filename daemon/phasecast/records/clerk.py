@@ -3,13 +3,11 @@
 import fcntl
 import logging
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self, assert_never
+from typing import assert_never
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError, RecordsError, RequestError
@@ -278,46 +276,3 @@ def answer(key: str, values: Mapping[str, str | int | float] | None = None, *, o
     values = values or {}
     detail = words("en")(f"answer.{key}", **values)
     return Answer(ok=ok, detail=detail, time_s=time.time(), key=f"answer.{key}", values=values)
-
-
-class ClerkThread:
-    """Lets a clerk work in the background, as a context.
-
-    Parameters
-    ----------
-    clerk
-        The clerk; closed at the end.
-    interval_s
-        Time between two looks into the mailbox.
-    """
-
-    def __init__(self, clerk: Clerk, *, interval_s: float = 0.2) -> None:
-        self._clerk = clerk
-        self._interval_s = interval_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
-        self.failures = 0
-        self.error = ""
-        """Why the last turn failed; empty if it did not."""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._clerk.close()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._interval_s):
-            try:
-                self._clerk.step()
-                self.error = ""
-            except Exception as error:
-                if not self.error:
-                    logger.exception("the clerk cannot work")
-                self.failures += 1
-                self.error = str(error)

@@ -18,7 +18,8 @@ from phasecast.core.frame import FrameReference
 from phasecast.core.result import ResultHeader
 from phasecast.profiles import Profile
 from phasecast.records.alarm_watch import AlarmWatch
-from phasecast.records.clerk import Clerk, ClerkThread
+from phasecast.records.clerk import Clerk
+from phasecast.records.clerk_thread import ClerkThread
 from phasecast.records.status import StatusFile
 from phasecast.records.webhook import Webhook
 from phasecast.services import page_exports, page_maps
