@@ -14,7 +14,8 @@ from phasecast.core.record import CapturePosition, Channel, RawRecord
 from phasecast.core.scan import Defect, SeriesEnd
 from phasecast.sources.capture import CaptureReader, CaptureWriter
 from phasecast.sources.documents import DocumentReceiver
-from phasecast.sources.simplon import SimplonDecoder, SimplonReceiver
+from phasecast.sources.simplon import CHANNEL, SimplonDecoder
+from phasecast.sources.simplon_receiver import SimplonReceiver
 from support import hostile_wire
 from support.simplon_wire import end_parts, header_parts, image_parts
 
@@ -43,7 +44,7 @@ def await_records(writer: CaptureWriter, reader: CaptureReader, count: int) -> l
 
 def test_a_series_arrives_whole_and_in_order(tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]) -> None:
     push, address = bound(context, zmq.PUSH)
-    receiver = SimplonReceiver(address)
+    receiver = SimplonReceiver(address, channel=CHANNEL)
     with CaptureWriter(tmp_path) as writer, CaptureReader(tmp_path) as reader:
         receiver.start(writer)
         images = [np.full((195, 487), n, "u4") for n in range(20)]
@@ -73,7 +74,7 @@ def test_hostile_messages_are_recorded_verbatim_and_the_next_frame_is_unharmed(
     hostile = [*hostile_wire.simplon_frames().values(), *hostile_wire.simplon_messages().values()]
     messages = [message for parts in hostile for message in (parts, image_parts(9, 1, hostile_wire.IMAGE))]
     push, address = bound(context, zmq.PUSH)
-    receiver = SimplonReceiver(address)
+    receiver = SimplonReceiver(address, channel=CHANNEL)
     with CaptureWriter(tmp_path) as writer, CaptureReader(tmp_path) as reader:
         receiver.start(writer)
         for message in messages:
@@ -90,7 +91,7 @@ def test_a_message_of_ten_thousand_parts_is_recorded_with_eleven(
     tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
     push, address = bound(context, zmq.PUSH)
-    receiver = SimplonReceiver(address)
+    receiver = SimplonReceiver(address, channel=CHANNEL)
     with CaptureWriter(tmp_path) as writer, CaptureReader(tmp_path) as reader:
         receiver.start(writer)
         push.send_multipart([b"x"] * 10_000)
@@ -106,7 +107,7 @@ def test_the_wire_may_come_later_and_come_back(tmp_path: Path) -> None:
     server: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     _, address = bound(server, zmq.PUSH)
     server.destroy(linger=0)
-    receiver = SimplonReceiver(address)
+    receiver = SimplonReceiver(address, channel=CHANNEL)
     with CaptureWriter(tmp_path) as writer, CaptureReader(tmp_path) as reader:
         receiver.start(writer)
         for series in (1, 2):
@@ -159,7 +160,7 @@ class FullDisk:
 def test_what_was_received_waits_until_the_disk_has_room(context: zmq.Context[zmq.Socket[bytes]]) -> None:
     push, address = bound(context, zmq.PUSH)
     disk = FullDisk()
-    receiver = SimplonReceiver(address)
+    receiver = SimplonReceiver(address, channel=CHANNEL)
     receiver.start(disk)
     for message in (b"one", b"two", b"three"):
         push.send(message)
@@ -178,4 +179,4 @@ def test_what_was_received_waits_until_the_disk_has_room(context: zmq.Context[zm
 
 def test_an_address_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
     with CaptureWriter(tmp_path) as writer, pytest.raises(SourceError, match="simplon://dcu:9999"):
-        SimplonReceiver("tcp://nowhere").start(writer)
+        SimplonReceiver("tcp://nowhere", channel=CHANNEL).start(writer)

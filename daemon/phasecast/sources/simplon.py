@@ -7,25 +7,26 @@ parts, each with an ``htype``, and binary blobs between them.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-import zmq
 from pydantic import BaseModel, Field, ValidationError
 
 from phasecast.core.errors import WireError
-from phasecast.core.frame import Frame, FrameId, FrameKey, FrameReference, counter_key
+from phasecast.core.frame import Frame
 from phasecast.core.record import Channel, RawRecord
 from phasecast.core.scan import Defect, Message, SeriesEnd, SeriesStart
 from phasecast.sources.simplon_blob import decode_image
-from phasecast.sources.zmq_receiver import MAX_PARTS, ZmqReceiver
-
-CORRUPT_FRAME = "corrupt frame"
-MALFORMED = "malformed message"
+from phasecast.sources.simplon_cbor import looks_like_cbor
+from phasecast.sources.simplon_frame import (
+    CORRUPT_HEADER,
+    MALFORMED,
+    FrameIdentity,
+    defect_of,
+    product_of,
+)
+from phasecast.sources.zmq_receiver import MAX_PARTS
 
 _MAX_JSON_BYTES = 1 << 20
-_HIGH_WATER_MARK = 1000
-"""About 40 MB of compressed 100k frames: a second at 1 kHz."""
 
 CHANNEL = Channel("simplon")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -52,39 +53,6 @@ class _Times(BaseModel):
     real_time: _Natural | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Identity:
-    """What is known of a frame even when its image cannot be read."""
-
-    series: str
-    number: int
-    hardware_s: float | None
-    exposure_s: float | None
-
-    @property
-    def frame_id(self) -> FrameId:
-        return FrameId(f"{self.series}/{self.number}")
-
-    @property
-    def keys(self) -> tuple[FrameKey, ...]:
-        return (counter_key(self.number), FrameKey(f"series:{self.series}/{self.number}"))
-
-
-class SimplonReceiver(ZmqReceiver):
-    """PULL socket that records a SIMPLON stream. It must be the detector's only consumer (PUSH is round-robin).
-
-    Parameters
-    ----------
-    address
-        Address of the detector's stream, such as ``tcp://dcu:9999``.
-    channel
-        Name of the wire in the capture.
-    """
-
-    def __init__(self, address: str, *, channel: Channel = CHANNEL) -> None:
-        super().__init__(channel, address, kind=zmq.PULL, high_water_mark=_HIGH_WATER_MARK)
-
-
 class SimplonDecoder:
     """Turns SIMPLON V1 messages into series and frames.
 
@@ -106,6 +74,8 @@ class SimplonDecoder:
         try:
             if not 1 <= len(record.parts) <= MAX_PARTS:
                 raise WireError(f"{len(record.parts)} parts or more, at most {MAX_PARTS} are possible")
+            if looks_like_cbor(record.parts):
+                raise WireError("stream V2 (CBOR) came over an address of V1: write simplon2://")
             head = _parse(_Head, record.parts[0])
             if head.htype == "dimage-1.0":
                 yield self._image(record, head)
@@ -116,7 +86,7 @@ class SimplonDecoder:
             else:
                 raise WireError(f"unknown htype {head.htype[:40]!r}")
         except WireError as error:
-            yield _defect(record, MALFORMED, str(error))
+            yield defect_of(record, MALFORMED, str(error))
 
     def _header(self, record: RawRecord, head: _Head) -> Iterator[Message]:
         series = str(_need(head.series, "series"))
@@ -130,7 +100,7 @@ class SimplonDecoder:
             try:
                 settings = _parse_object(record.parts[1] if len(record.parts) > 1 else b"")
             except WireError as error:
-                yield _defect(record, "corrupt header", f"series {series}: {error}")
+                yield defect_of(record, CORRUPT_HEADER, f"series {series}: {error}")
         fixed_parts = {"none": 1, "basic": 2, "all": 8}[detail]
         if len(record.parts) > fixed_parts:
             appendix = record.parts[-1][:_MAX_JSON_BYTES].decode("utf-8", "replace")
@@ -138,22 +108,17 @@ class SimplonDecoder:
         yield SeriesStart(
             series=series,
             received_s=record.received_s,
-            expected_frames=_expected_frames(settings),
+            expected_frames=product_of(settings.get("nimages"), settings.get("ntrigger", 1)),
             settings=settings,
         )
 
     def _end(self, record: RawRecord, series: int) -> SeriesEnd:
-        self._open_series = None
+        if self._open_series == str(series):  # the late end of an aborted series ends no other
+            self._open_series = None
         return SeriesEnd(series=str(series), received_s=record.received_s)
 
     def _image(self, record: RawRecord, head: _Head) -> Frame | Defect:
         identity = self._identify(record, head)
-        reference = FrameReference(
-            store="capture",
-            path=record.position.segment,
-            offset=record.position.offset,
-            number=identity.number,
-        )
         try:
             if len(record.parts) < 3:
                 raise WireError(f"{len(record.parts)} parts where an image has four")
@@ -167,44 +132,22 @@ class SimplonDecoder:
                 max_bytes=self._max_image_bytes,
             )
         except WireError as error:
-            return Defect(
-                reason=CORRUPT_FRAME,
-                detail=f"frame {identity.frame_id}: {error}",
-                channel=record.channel,
-                received_s=record.received_s,
-                frame_id=identity.frame_id,
-                number=identity.number,
-                frame_keys=identity.keys,
-                hardware_s=identity.hardware_s,
-                reference=reference,
-            )
-        return Frame(
-            frame_id=identity.frame_id,
-            series=identity.series,
-            number=identity.number,
-            image=image,
-            keys=identity.keys,
-            received_s=record.received_s,
-            hardware_s=identity.hardware_s,
-            exposure_s=identity.exposure_s,
-            reference=reference,
-        )
+            return identity.defect(error, record)
+        return identity.frame(image, record)
 
-    def _identify(self, record: RawRecord, head: _Head) -> _Identity:
+    def _identify(self, record: RawRecord, head: _Head) -> FrameIdentity:
         times = _Times()
         if len(record.parts) > 3:
             with suppress(WireError):
                 times = _parse(_Times, record.parts[3])
-        return _Identity(
-            series=str(_need(head.series, "series")),
+        series = _need(head.series, "series")
+        return FrameIdentity(
+            series=str(series),
+            series_id=series,
             number=_need(head.frame, "frame"),
             hardware_s=None if times.start_time is None else times.start_time / 1e9,
             exposure_s=None if times.real_time is None else times.real_time / 1e9,
         )
-
-
-def _defect(record: RawRecord, reason: str, detail: str) -> Defect:
-    return Defect(reason=reason, detail=detail, channel=record.channel, received_s=record.received_s)
 
 
 def _need(value: int | None, name: str) -> int:
@@ -234,10 +177,3 @@ def _parse_object(part: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WireError("detector settings are no JSON object")
     return content
-
-
-def _expected_frames(settings: Mapping[str, Any]) -> int | None:
-    match settings.get("nimages"), settings.get("ntrigger", 1):
-        case int() as images, int() as triggers if 0 < images < 2**31 and 0 < triggers < 2**31:
-            return images * triggers
-    return None

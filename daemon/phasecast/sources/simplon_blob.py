@@ -1,8 +1,9 @@
-"""Decoding one SIMPLON V1 image blob."""
+"""Decoding the image blobs of the SIMPLON stream."""
 
 import re
 import struct
 from collections.abc import Sequence
+from typing import Literal
 
 import lz4.block
 import numpy as np
@@ -13,7 +14,7 @@ from phasecast.core.errors import WireError
 
 _DTYPES = frozenset({"uint8", "uint16", "uint32", "int8", "int16", "int32"})
 _ENCODING = re.compile(r"(?:bs(8|16|32)-)?(lz4)?([<>])")
-_BSLZ4_HEAD = struct.Struct(">QI")
+_FRAME_HEAD = struct.Struct(">QI")
 
 
 def decode_image(
@@ -64,7 +65,9 @@ def decode_image(
     if stated_bytes is not None and stated_bytes != len(blob):
         raise WireError(f"{len(blob)} bytes arrived where {stated_bytes} were announced")
     if match[1]:
-        content = _decode_bslz4(blob, int(match[1]), sample.itemsize, expected)
+        if int(match[1]) != 8 * sample.itemsize:
+            raise WireError(f"bit shuffle over {match[1]} bits of {8 * sample.itemsize}-bit pixels")
+        content = decompress_framed(blob, "bslz4", itemsize=sample.itemsize, expected=expected)
     elif match[2]:
         content = _decode_lz4(blob, expected)
     else:
@@ -78,19 +81,34 @@ def decode_image(
     return image
 
 
-def _decode_bslz4(blob: bytes, bits: int, itemsize: int, expected: int) -> bytes:
-    if bits != 8 * itemsize:
-        raise WireError(f"bit shuffle over {bits} bits of {8 * itemsize}-bit pixels")
-    if len(blob) < _BSLZ4_HEAD.size:
-        raise WireError(f"{len(blob)} bytes are too short for bslz4")
-    # The head says how much is allocated, so it is believed only where it agrees with the shape.
-    claimed, _ = _BSLZ4_HEAD.unpack_from(blob)
+def decompress_framed(blob: bytes, algorithm: Literal["bslz4", "lz4"], *, itemsize: int, expected: int) -> bytes:
+    """Return the bytes of an HDF5 filter's chunk: length (uint64) and block size (uint32), then blocks.
+
+    Parameters
+    ----------
+    blob
+        The chunk.
+    algorithm
+        Of its filter.
+    itemsize
+        Bytes of a pixel.
+    expected
+        Bytes that come of it. The head says how much is allocated, so it is believed only where it agrees.
+
+    Raises
+    ------
+    WireError
+        If the head disagrees or the blocks are corrupt.
+    """
+    if len(blob) < _FRAME_HEAD.size:
+        raise WireError(f"{len(blob)} bytes are too short for {algorithm}")
+    claimed, _ = _FRAME_HEAD.unpack_from(blob)
     if claimed != expected:
-        raise WireError(f"bslz4 head claims {claimed} bytes where the shape needs {expected}")
+        raise WireError(f"{algorithm} head claims {claimed} bytes where the shape needs {expected}")
     try:
-        return bytes(decompress(blob, "bslz4", elem_size=itemsize))
+        return bytes(decompress(blob, algorithm, elem_size=itemsize))
     except (RuntimeError, ValueError, MemoryError) as error:
-        raise WireError(f"bslz4 is corrupt ({error})") from error
+        raise WireError(f"{algorithm} is corrupt ({error})") from error
 
 
 def _decode_lz4(blob: bytes, expected: int) -> bytes:

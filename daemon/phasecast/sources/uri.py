@@ -20,18 +20,24 @@ from phasecast.sources.file_decoder import FileDecoder
 from phasecast.sources.position_log import PositionLogReceiver
 from phasecast.sources.position_log_decoder import LogDecoder
 from phasecast.sources.read_budget import ReadBudget
-from phasecast.sources.simplon import SimplonDecoder, SimplonReceiver
+from phasecast.sources.simplon import SimplonDecoder
+from phasecast.sources.simplon2 import CHANNEL as SIMPLON2
+from phasecast.sources.simplon2 import Simplon2Decoder
+from phasecast.sources.simplon_receiver import SimplonReceiver
 
 EXAMPLES = {
     "files": "files:///ramdisk/run1",
     "simplon": "simplon://host:9999",
+    "simplon2": "simplon2://host:31001?channel=threshold_1",
     "bluesky": "bluesky://host:5578?prefix=bl16xu",
     "log": "log:///data/positions.txt",
     "capture": "capture:///data/captures",
 }
+_IMAGE_CHANNEL = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}")
 _PARAMETERS = {
     "files": {"channel", "existing", "wait", "poll_s", "timeout_s"},
-    "simplon": {"channel"},
+    "simplon": {"channel", "rest"},
+    "simplon2": {"channel", "rest"},
     "bluesky": {"channel", "prefix", "counter_field", "counter_offset"},
     "log": {"channel", "poll_s"},
     "capture": {"channel"},
@@ -70,6 +76,8 @@ class SourceOptions:
         Pause between two looks into a folder.
     timeout_s
         Time after which an incomplete file is given up.
+    image_channel
+        Channel whose images are taken of a stream that has several; the wire's name in the capture says it too.
     max_image_bytes
         Largest image, uncompressed, that is decoded.
     file_roots
@@ -100,6 +108,7 @@ class SourceOptions:
     wait: bool = False
     poll_s: float = 0.05
     timeout_s: float = 30.0
+    image_channel: str = ""
     max_image_bytes: int = 128 << 20
     file_roots: tuple[Path, ...] = ()
     read_budget: ReadBudget | None = None
@@ -148,12 +157,13 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
         raise _bad(uri, f"unknown kind of source {kind!r}" if kind else "no kind of source")
     parameters = _parameters(uri, split)
     options = _merge(uri, options or SourceOptions(), parameters)
-    channel = Channel(parameters.get("channel", kind))
+    channel = _channel(uri, kind, parameters, options)
     if channel.partition(".")[0] != kind:
         raise _bad(uri, f"channel {channel!r} must be {kind!r} or begin with '{kind}.'")
     make: Callable[[], Receiver] = {
         "files": lambda: _files(uri, split, channel, options),
-        "simplon": lambda: SimplonReceiver(_tcp(uri, split), channel=channel),
+        "simplon": lambda: SimplonReceiver(_tcp(uri, split), channel=channel, rest=_rest(uri, parameters)),
+        "simplon2": lambda: SimplonReceiver(_tcp(uri, split), channel=channel, rest=_rest(uri, parameters)),
         "bluesky": lambda: DocumentReceiver(_tcp(uri, split), prefix=options.prefix, channel=channel),
         "log": lambda: PositionLogReceiver(_path(uri, split), channel=channel, poll_s=max(options.poll_s, 0.05)),
         "capture": lambda: CaptureReceiver(_path(uri, split), channel=channel),
@@ -173,6 +183,10 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
     kind = channel.partition(".")[0]
     if kind == simplon.CHANNEL:
         return SimplonDecoder(max_image_bytes=options.max_image_bytes)
+    if kind == SIMPLON2:
+        return Simplon2Decoder(
+            image_channel=_image_channel(channel) or options.image_channel, max_image_bytes=options.max_image_bytes
+        )
     if kind == documents.CHANNEL:
         return DocumentDecoder(counter_field=options.counter_field, counter_offset=options.counter_offset)
     if kind == file_record.CHANNEL:
@@ -211,6 +225,37 @@ def _bad(uri: str, what: str) -> SourceError:
     scheme = uri.partition(":")[0]
     examples = [EXAMPLES[scheme]] if scheme in EXAMPLES else list(EXAMPLES.values())
     return SourceError(what, where=uri, remedy=f"write for example {' or '.join(examples)}")
+
+
+def _channel(uri: str, kind: str, parameters: Mapping[str, str], options: SourceOptions) -> Channel:
+    """Return the wire's name in the capture; that of a stream V2 bears the image channel that was chosen.
+
+    So a capture says by itself which images were taken, to a restarted service as to a replay.
+    """
+    stated = parameters.get("channel", "")
+    if kind != SIMPLON2 or stated.partition(".")[0] == kind:
+        return Channel(stated or kind)
+    chosen = stated or options.image_channel
+    if chosen and not _IMAGE_CHANNEL.fullmatch(chosen):
+        raise _bad(uri, f"channel {chosen!r} is not letters, digits, '_' or '-', with one letter at least")
+    return Channel(f"{kind}.{chosen}" if chosen else kind)
+
+
+def _image_channel(channel: Channel) -> str:
+    """Return the image channel that the name of a wire bears; empty if none."""
+    name = channel.split(".")[1:2]
+    return name[0] if name and _IMAGE_CHANNEL.fullmatch(name[0]) else ""
+
+
+def _rest(uri: str, parameters: Mapping[str, str]) -> str:
+    """Return where the detector's stream interface is; empty if it is not to be asked."""
+    address = parameters.get("rest", "").rstrip("/")
+    if not address:
+        return ""
+    split = urlsplit(address)
+    if split.scheme not in ("http", "https") or not split.netloc:
+        raise _bad(uri, f"rest={address} is no http address such as http://dcu or http://dcu/stream/api/1.8.0")
+    return address if split.path else f"{address}/stream/api/1.8.0"
 
 
 def _parameters(uri: str, split: SplitResult) -> dict[str, str]:
