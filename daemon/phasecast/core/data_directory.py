@@ -24,6 +24,16 @@ class DataDirectory:
         return self.root / "captures"
 
     @property
+    def documents(self) -> Path:
+        """Bluesky documents as JSON lines, one file a run; made when the first is written."""
+        return self.root / "documents"
+
+    @property
+    def catalog(self) -> Path:
+        """The embedded Tiled catalog; it can be made again from documents and results."""
+        return self.root / "catalog"
+
+    @property
     def results(self) -> Path:
         """One NeXus file a scan."""
         return self.root / "results"

@@ -50,6 +50,10 @@ class ResultFileError(PhasecastError):
     """A result file that cannot be read, written or repaired."""
 
 
+class CatalogError(PhasecastError):
+    """A catalog that cannot be opened, or does not take or hold a run."""
+
+
 class WireError(PhasecastError):
     """A message that cannot be decoded; it is counted and the stream goes on."""
 
