@@ -18,6 +18,7 @@ from phasecast.commands import (
     positions,
     preflight,
     profiles,
+    replay,
     simulate,
 )
 from phasecast.commands.terminal import say
@@ -50,6 +51,7 @@ app.command("report")(maps.report)
 app.command("map")(maps.draw_map)
 app.command("repair-list")(maps.repair_list)
 app.command("attach-positions")(positions.attach_log)
+app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
 app.command("page")(live.page)
 live_app.command("xrd")(live.live_xrd)

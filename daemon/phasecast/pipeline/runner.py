@@ -179,6 +179,7 @@ class Runner:
     def _reduce(self, frames: list[Frame]) -> dict[int, Outcome]:
         fresh = [frame for frame in frames if reference_key(frame.reference) not in self._committed]
         outcomes: dict[int, Outcome] = {id(frame): None for frame in frames}
+        self.counters["reduced"] += len(fresh)
         if fresh:
             processed = self._stage.process(fresh)
             outcomes.update({id(frame): outcome for frame, outcome in zip(fresh, processed, strict=True)})

@@ -44,6 +44,8 @@ class LoopOptions:
         Whether scans may be declared by records of the capture.
     close_after_idle_s, expected_points
         See `DeskRules`.
+    only
+        Raw uid of the one scan that is wanted; empty for all.
     """
 
     profile: Profile
@@ -53,6 +55,7 @@ class LoopOptions:
     declares_on_page: bool
     close_after_idle_s: float = 900.0
     expected_points: int | None = None
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +164,7 @@ def build_loop(
             expected_points=options.expected_points,
             grace_s=declared.grace_s if declared is not None else _GRACE_S,
         ),
-        open_run=runs.open,
+        open_run=lambda start, position: None if options.only not in ("", start.uid) else runs.open(start, position),
         rules_for=profiles.rules_for,
     )
     return XrdLoop(

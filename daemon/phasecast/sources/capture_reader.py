@@ -53,6 +53,8 @@ class CaptureReader:
         """Records in the middle of segments that could not be read."""
         self.torn_tails = 0
         """Incomplete records at the end of segments: what was being written when a daemon was killed."""
+        self.last_torn = ""
+        """Where the newest of them begins, one line."""
         self.last_defect = ""
         """The newest of the defects, one line."""
         names = self._names()
@@ -187,6 +189,7 @@ class CaptureReader:
                 self._seek(found)
                 return True
             self.torn_tails += 1
+            self.last_torn = f"{self._folder / self._segment} ends inside the record that begins at byte {self._offset}"
         self.close()
         return successor is not None and self._open(successor)
 
