@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import zmq
 
+from phasecast.simulate.bitshuffle_encoder import BitshuffleEncoder
 from phasecast.simulate.errors import SimulationError
 from phasecast.simulate.transport import Exposure
-from phasecast.simulate.transport_simplon import SimplonTransport, _BitshuffleEncoder
+from phasecast.simulate.transport_simplon import SimplonTransport
 from support.simulated_consumer import decode_v1
 
 
@@ -68,7 +69,7 @@ def test_frames_survive_the_wire(wire, counts, encoding):
 
 
 def test_the_blob_is_the_hdf5_chunk_format(counts):
-    encoder = _BitshuffleEncoder()
+    encoder = BitshuffleEncoder()
     blob = encoder.encode(counts.astype("<u4"))
     encoder.close()
     assert int.from_bytes(blob[:8], "big") == counts.size * 4

@@ -10,7 +10,9 @@ from phasecast.commands.terminal import print_json, say
 
 
 def simulate_xrd(
-    output: Annotated[str, typer.Option("-o", help="simplon://127.0.0.1:PORT (0: any) or a folder for CBF files.")],
+    output: Annotated[
+        str, typer.Option("-o", help="simplon://127.0.0.1:PORT (0: any), simplon2://... or a folder of CBF.")
+    ],
     shape: Annotated[str, typer.Option(help="Rows x columns of the map.")] = "30x40",
     step_um: Annotated[float, typer.Option(help="Step of the map in um.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Seed of sample, frames and beam.")] = 0,
@@ -46,7 +48,7 @@ def simulate_xrd(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate BL16XU: bluesky documents over 0MQ, frames over ZMQ (SIMPLON V1) or as files.
+    """Simulate BL16XU: bluesky documents over 0MQ, frames over ZMQ (SIMPLON V1 or V2) or as files.
 
     Example: phasecast simulate xrd -o simplon://127.0.0.1:9999 --shape 20x30 --truth truth.json
     """

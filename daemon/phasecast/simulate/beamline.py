@@ -26,6 +26,7 @@ from phasecast.simulate.scan import Plan, rust_map
 from phasecast.simulate.transport import FrameTransport
 from phasecast.simulate.transport_files import FileTransport
 from phasecast.simulate.transport_simplon import SimplonTransport
+from phasecast.simulate.transport_simplon2 import Simplon2Transport
 from phasecast.simulate.truth import settings_of
 
 __all__ = ["BeamlineOptions", "Summary", "open_transport", "run_beamline"]
@@ -45,15 +46,16 @@ def open_transport(options: BeamlineOptions) -> FrameTransport:
         Unknown scheme, another host, a port in use.
     """
     parts = urlsplit(options.output)
-    if parts.scheme == "simplon":
+    if parts.scheme in {"simplon", "simplon2"}:
         if parts.hostname not in {"127.0.0.1", "localhost"}:
             raise SimulationError(
                 f"simulators only bind 127.0.0.1, not {parts.hostname}",
                 where=options.output,
-                remedy="use simplon://127.0.0.1:PORT",
+                remedy=f"use {parts.scheme}://127.0.0.1:PORT",
             )
-        return SimplonTransport(
-            parts.port if parts.port is not None else 9999,
+        transport, port = (SimplonTransport, 9999) if parts.scheme == "simplon" else (Simplon2Transport, 31001)
+        return transport(
+            parts.port if parts.port is not None else port,
             encoding=options.encoding,
             connect_timeout_s=options.start_timeout_s,
         )
@@ -61,7 +63,7 @@ def open_transport(options: BeamlineOptions) -> FrameTransport:
         folder = Path(unquote(parts.path, errors="surrogateescape")) if parts.scheme else Path(options.output)
         return FileTransport(folder, file_format=options.file_format)
     raise SimulationError(
-        f"unknown scheme {parts.scheme!r}", where=options.output, remedy="give a folder or simplon://127.0.0.1:PORT"
+        f"unknown scheme {parts.scheme!r}", where=options.output, remedy="give a folder, simplon:// or simplon2://127.0.0.1:PORT"
     )
 
 

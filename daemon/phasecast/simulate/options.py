@@ -18,7 +18,7 @@ class BeamlineOptions:
     Parameters
     ----------
     output
-        ``simplon://127.0.0.1:PORT`` (0: a free port), or a folder (plain or ``files:///...``).
+        ``simplon://127.0.0.1:PORT`` or ``simplon2://...`` (0: a free port), or a folder (plain or ``files:///...``).
     shape
         Rows and columns of the map.
     step_um

@@ -3,25 +3,23 @@
 import hashlib
 import json
 import logging
-import time
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-import h5py
-import hdf5plugin
 import lz4.block
 import numpy as np
 import zmq
 from numpy.typing import NDArray
 
 from phasecast.simulate import optics
+from phasecast.simulate.bitshuffle_encoder import BitshuffleEncoder
 from phasecast.simulate.errors import SimulationError
+from phasecast.simulate.push_socket import PushSocket
 from phasecast.simulate.transport import Exposure, damaged, deformed
 
 logger = logging.getLogger(__name__)
 
 Encoding = Literal["bs32-lz4<", "lz4<", "<"]
-_REWRITES = 500  # chunk rewrites before the in-memory file is made anew, so that it cannot grow
 
 
 class SimplonTransport:
@@ -58,26 +56,14 @@ class SimplonTransport:
         self._encoding = encoding
         self._connect_timeout_s = connect_timeout_s
         self._stall_timeout_s = stall_timeout_s
-        self._encoder = _BitshuffleEncoder()
+        self._encoder = BitshuffleEncoder()
         self._armed = False
-        self._socket = (context or zmq.Context.instance()).socket(zmq.PUSH)
-        self._socket.setsockopt(zmq.SNDHWM, 1000)
-        self._socket.setsockopt(zmq.LINGER, 5000)
-        try:
-            self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
-        except zmq.ZMQError as error:
-            self._socket.close(linger=0)
-            raise SimulationError(
-                f"cannot bind port {port} ({error})", where="simplon", remedy="choose another port, or 0"
-            ) from error
-        endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT)
-        assert isinstance(endpoint, bytes)
-        self._address = endpoint.rstrip(b"\0").decode().replace("tcp://", "simplon://")
+        self._socket = PushSocket(port, scheme="simplon", context=context)
 
     @property
     def address(self) -> str:
         """URI of the stream, ``simplon://127.0.0.1:PORT``."""
-        return self._address
+        return self._socket.address
 
     def arm(self, series: int, *, frames: int, exposure_s: float) -> None:
         """Send the global header (detail basic).
@@ -89,10 +75,10 @@ class SimplonTransport:
         """
         header = {"htype": "dheader-1.0", "series": series, "header_detail": "basic"}
         parts = [_json(header), _json(self._config(frames, exposure_s))]
-        if not self._push(parts, self._connect_timeout_s):
+        if not self._socket.send(parts, self._connect_timeout_s):
             raise SimulationError(
                 f"no consumer connected within {self._connect_timeout_s:g} s",
-                where=self._address,
+                where=self.address,
                 remedy="start the daemon first, or give it this address",
             )
         self._armed = True
@@ -125,14 +111,14 @@ class SimplonTransport:
             "stop_time": exposure.stop_ns,
             "real_time": exposure.stop_ns - exposure.start_ns,
         }
-        if self._push([part1, part2, blob, _json(times)], self._stall_timeout_s):
+        if self._socket.send([part1, part2, blob, _json(times)], self._stall_timeout_s):
             return True
         logger.warning("frame %d of series %d lost: nobody took it", exposure.number, exposure.series)
         return False
 
     def end(self, series: int) -> None:
         """Send the end of the series; nothing where its header never left."""
-        if self._armed and not self._push(
+        if self._armed and not self._socket.send(
             [_json({"htype": "dseries_end-1.0", "series": series})], self._stall_timeout_s
         ):
             logger.warning("end of series %d lost: nobody took it", series)
@@ -142,18 +128,6 @@ class SimplonTransport:
         """Close the socket; what was sent is still delivered for 5 s."""
         self._socket.close()
         self._encoder.close()
-
-    def _push(self, parts: list[bytes], timeout_s: float) -> bool:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                self._socket.send_multipart(parts, flags=zmq.DONTWAIT, copy=False)
-                return True
-            except zmq.Again:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                self._socket.poll(int(min(left, 0.2) * 1000) + 1, zmq.POLLOUT)
 
     def _encode(self, counts: NDArray[np.uint32]) -> bytes:
         if self._encoding == "<":
@@ -195,36 +169,6 @@ class SimplonTransport:
             "data_collection_date": datetime.now(UTC).isoformat(),
             "software_version": "1.8.0",
         }
-
-
-class _BitshuffleEncoder:
-    """bslz4 blobs with the 12-byte header: a chunk written through the HDF5 filter and read back raw."""
-
-    def __init__(self) -> None:
-        self._file: h5py.File | None = None
-        self._shape: tuple[int, ...] = ()
-        self._written = 0
-
-    def encode(self, counts: NDArray[np.uint32]) -> bytes:
-        """Compress one image, shape (rows, cols)."""
-        if self._file is None or counts.shape != self._shape or self._written >= _REWRITES:
-            self.close()
-            # Without a chunk cache every write runs the filter at once.
-            self._file = h5py.File("encoder.h5", "w", driver="core", backing_store=False, rdcc_nbytes=0)
-            self._file.create_dataset(
-                "frame", shape=counts.shape, chunks=counts.shape, dtype="<u4", **hdf5plugin.Bitshuffle(cname="lz4")
-            )
-            self._shape, self._written = counts.shape, 0
-        dataset = self._file["frame"]
-        dataset[...] = counts
-        self._written += 1
-        return bytes(dataset.id.read_direct_chunk((0, 0))[1])
-
-    def close(self) -> None:
-        """Free the in-memory file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
 
 
 def _json(value: dict[str, Any]) -> bytes:
