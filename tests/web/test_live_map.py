@@ -6,11 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointState
+from phasecast.records.alarm_book import AlarmBook
+from phasecast.records.maps_list import maps_of
+from phasecast.records.results_list import list_results
 from phasecast.results.composed_map import ComposedMap, open_map
+from phasecast.services.page import page_tools
+from phasecast.services.page_maps import describe_map
 from phasecast.web import live_scan
+from phasecast.web.exports_folder import ExportsFolder
+from phasecast.web.hub import Hub
+from phasecast.web.jobs import Jobs
 from phasecast.web.layers import COMPOSITE, LEDGER, TOTAL, LayerKey
 from phasecast.web.live_map import LiveMap
+from phasecast.web.map_facts import MapFactsBook
+from support.daemon import wait_until
 from support.map_results import PROFILE, write_scan
 from support.result_writer import WriterProcess
 
@@ -78,6 +90,7 @@ def test_composite_is_the_composed_map_while_a_scan_grows(
             writer.tell(command)
             answer = writer.answer()
             while command == "run" and answer != "300":
+                assert answer, "the writer ended"
                 scan.poll()
                 answer = writer.answer()
             if command == "run":
@@ -100,3 +113,44 @@ def test_composite_is_the_composed_map_while_a_scan_grows(
         must_be_the_map_of(scan, [old, new])
         assert scan.columns.ledger_sums["pending"] == 0
         scan.close()
+
+
+def test_hub_opens_a_map_by_its_address_and_takes_in_a_scan_that_joins(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path).create()
+    small = {"shape": (2, 3)}
+    write_scan(directory.results, "a", **small)
+    write_scan(directory.results, "b", **small, origin=(0, 2), started=60)
+    hub = Hub(directory, page_tools(directory), AlarmBook(directory))
+    (entry,) = hub.maps()
+    scan = hub.scan(entry.address)
+    assert scan.is_map
+    assert scan.columns.ledger_sums["done"] == 9
+    source = scan.source_of(7)
+    assert (source.result.path.stem, source.point) == ("b", 1)
+    write_scan(directory.results, "c", **small, origin=(0, 6), started=90)
+    wait_until(lambda: len(hub.scan(entry.address).paths) == 3, "the third scan to be listed")
+    assert hub.scan(entry.address).columns.ledger_sums["done"] == 15
+    with pytest.raises(ResultFileError, match="no such map"):
+        hub.scan("map/nothing")
+    for scan in hub._scans.values():
+        scan.close()
+
+
+def test_facts_of_a_map_say_what_each_part_is_displaced_by(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path).create()
+    write_scan(directory.results, "a", shape=(4, 5))
+    write_scan(directory.results, "b", shape=(2, 5), origin=(0, 4), started=60)
+    (entry,) = maps_of(list_results(directory))
+    exports = ExportsFolder(directory.reports)
+    book = MapFactsBook(Jobs(), exports, describe_map)
+    wait_until(lambda: book.of(entry) is not None, "the facts of the map")
+    facts = book.of(entry)
+    assert facts is not None
+    assert (facts.points, facts.superseded) == (30, 10)
+    found = facts.of_point("b.nxs", 3)
+    assert found is not None
+    assert not found.displaced
+    assert "b.nxs" in found.text["en"]
+    assert "b.nxs" in found.text["ja"]
+    assert facts.of_point("a.nxs", 3) is None
+    exports.close()

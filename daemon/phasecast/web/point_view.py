@@ -116,7 +116,7 @@ class PointView:
         parts = [
             f"<b>{words('common.point')} {point}</b>",
             *source,
-            f"x {columns.x_um[point]:.1f}, y {columns.y_um[point]:.1f} µm",
+            f"x {_number(columns.x_um[point])}, y {_number(columns.y_um[point])} µm",
             datetime.fromtimestamp(when).strftime("%Y-%m-%d %H:%M:%S") if np.isfinite(when) else "–",
             html.escape(words(f"state.{state.label}")),
         ]
@@ -128,3 +128,7 @@ class PointView:
             peaks = ", ".join(f"{peak.tth_deg:.2f}°" for peak in shown.unexplained[:4])
             parts.append(f"{html.escape(words('page.unexplained'))}: {peaks}")
         return " · ".join(parts)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if np.isfinite(value) else "–"
