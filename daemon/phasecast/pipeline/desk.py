@@ -172,6 +172,7 @@ class ScanDesk:
         scan.has_series = True
         if parked.start is not None:
             scan.fold.add_series(parked.start)
+        scan.fold.tally.add_dropped(parked.dropped)
         for entry in parked.frames:
             if isinstance(entry, Defect):
                 scan.fold.add_defect(entry)
@@ -220,7 +221,7 @@ class ScanDesk:
             self.counters["frames_after_close"] += 1
             logger.warning("frame %s came after its scan was closed", frame.frame_id)
         else:
-            self._series.park(frame.series, record).frames.append((ticket, outcome))
+            self._series.park(frame.series, record).add((ticket, outcome))
             self.counters["frames_parked"] += 1
 
     def _take_defect(self, defect: Defect, record: RawRecord) -> None:
@@ -238,7 +239,7 @@ class ScanDesk:
             scan.hear(defect.received_s)
             scan.fold.add_defect(defect)
         elif series:
-            self._series.park(series, record).frames.append(defect)
+            self._series.park(series, record).add(defect)
         logger.warning("%s: %s", defect.channel, defect.detail)
         self.counters[defect.reason.replace(" ", "_")] += 1
 

@@ -14,7 +14,9 @@ from phasecast.core.scan import Defect, PointMeasured, PositionDoubt, ScanStart,
 from phasecast.pipeline.crosscheck import Doubt, JoinCheck, PairTimes
 from phasecast.pipeline.doubts import Doubts
 from phasecast.pipeline.fold_rules import FoldRules, Outcome
+from phasecast.pipeline.frame_tally import FrameTally
 from phasecast.pipeline.join import Joiner, Match
+from phasecast.pipeline.rearmed import RearmedSeries
 from phasecast.pipeline.seen import RangeSet, SeenFrames
 from phasecast.pipeline.tickets import FrameTicket, ticket_of_defect
 from phasecast.pipeline.turn import Turn
@@ -37,6 +39,9 @@ class ScanFold:
         self.rules = rules
         row_points = start.shape[-1] if start.shape else 0
         self.counters: Counter[str] = Counter()
+        self.tally = FrameTally()
+        """What became of its frames on the way."""
+        self._rearmed = RearmedSeries()
         self._verdicts = Verdicts(rules, start.expected_points or 0, self.counters)
         self.ledger = self._verdicts.ledger
         self.points = self._verdicts.points
@@ -89,6 +94,8 @@ class ScanFold:
 
     def add_series(self, series: SeriesStart) -> None:
         """Take the announcement of a detector series."""
+        self._rearmed.announce(series.series)
+        self.tally.announce(series.series, series.expected_frames)
         self._joiner.announce_series(series.series)
         self._doubts.add_announced(series.expected_frames)
 
@@ -118,32 +125,20 @@ class ScanFold:
 
         A frame that was rejected and comes again whole, as a file that was completed late, takes its point.
         """
-        if not self._frames_seen.add(ticket.frame_id, ticket.series, ticket.number):
-            if isinstance(outcome, Rejection) or not self._replace_rejected(
-                ticket, outcome, position_um or {}, scalars or {}
-            ):
-                self.counters["duplicate_frames"] += 1
-            return
-        self.frames += 1
-        if self.first_frame_s is None:
-            self.first_frame_s = ticket.received_s
-        self.last_frame_s = ticket.received_s
-        self._outcomes[ticket.frame_id] = outcome
-        if self.rules.frames_place_themselves:
-            self._add_own_point(ticket, position_um or {}, scalars or {})
-        else:
-            if scalars:
-                self._stated[ticket.frame_id] = scalars
-            self._apply(self._joiner.add_frame(ticket))
+        self.tally.add(ticket.series, ticket.number, ticket.reference)
+        self._add_frame(self._own_ticket(ticket), outcome, position_um=position_um or {}, scalars=scalars or {})
 
     def add_defect(self, defect: Defect) -> None:
         """Take something that cannot be used; if it was a frame, its point is rejected."""
         self.counters[defect.reason.replace(" ", "_")] += 1
         self._defects.append(defect)
+        self.tally.add_defect(defect)
         ticket = ticket_of_defect(defect)
         if ticket is not None:
+            ticket = self._own_ticket(ticket)
             self._came_as_defect.add(ticket.frame_id)
-            self.add_frame(ticket, Rejection(reason=defect.reason, detail=defect.detail))
+            rejection = Rejection(reason=defect.reason, detail=defect.detail)
+            self._add_frame(ticket, rejection, position_um={}, scalars={})
 
     def add_doubt(self, doubt: PositionDoubt) -> None:
         """Take a doubt of the source about positions: of a few points, or of all from one on."""
@@ -187,6 +182,36 @@ class ScanFold:
     def revision(self, index: int) -> int:
         """How often what was said of a point was replaced; 0 for its first result."""
         return self._verdicts.revision(index)
+
+    def _own_ticket(self, ticket: FrameTicket) -> FrameTicket:
+        ticket, begins = self._rearmed.ticket(ticket)
+        if begins:
+            self._joiner.announce_series(ticket.series)
+        return ticket
+
+    def _add_frame(
+        self,
+        ticket: FrameTicket,
+        outcome: Outcome,
+        *,
+        position_um: Mapping[str, float],
+        scalars: Mapping[str, float],
+    ) -> None:
+        if not self._frames_seen.add(ticket.frame_id, ticket.series, ticket.number):
+            if isinstance(outcome, Rejection) or not self._replace_rejected(ticket, outcome, position_um, scalars):
+                self.counters["duplicate_frames"] += 1
+            return
+        self.frames += 1
+        if self.first_frame_s is None:
+            self.first_frame_s = ticket.received_s
+        self.last_frame_s = ticket.received_s
+        self._outcomes[ticket.frame_id] = outcome
+        if self.rules.frames_place_themselves:
+            self._add_own_point(ticket, position_um, scalars)
+        else:
+            if scalars:
+                self._stated[ticket.frame_id] = scalars
+            self._apply(self._joiner.add_frame(ticket))
 
     def _await_frame(self, point: PointMeasured) -> None:
         self._newest_s = max(self._newest_s, point.received_s)

@@ -149,6 +149,7 @@ class OpenScan:
             "flags": self.fold.ledger.flag_sums(),
             "reasons": self.fold.ledger.reason_sums(),
             "counters": dict(self.fold.counters),
+            "frame_counts": self.fold.tally.counts(over=True),
             "doubt": self.fold.doubt.reason if self.fold.doubt else "",
             "exit_reason": self.reason,
             "closed_by": self.closed_by,

@@ -16,6 +16,7 @@ from phasecast.core.record import CapturePosition, Channel, Decoder, RawRecord
 from phasecast.core.scan import Defect, Message
 from phasecast.pipeline.desk import ScanDesk, reference_key
 from phasecast.pipeline.fold_rules import Outcome
+from phasecast.pipeline.frame_tally import FrameTally
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,8 @@ class Runner:
         self._listening_since_s: float | None = None
         self._latencies_s: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self.counters: Counter[str] = Counter()
+        self.tallies: dict[Channel, FrameTally] = {}
+        """Per wire what became of its frames since this process began."""
 
     @property
     def position(self) -> CapturePosition | None:
@@ -119,6 +122,7 @@ class Runner:
         outcomes = self._reduce([message for message, _ in messages if isinstance(message, Frame)])
         for message, record in messages:
             self._close_before(record)
+            self.tallies[record.channel].take(message)
             outcome = outcomes.get(id(message))
             self._desk.take(message, outcome, record)
         if records:
@@ -164,6 +168,7 @@ class Runner:
         self._taken = record.position
 
     def _decode(self, record: RawRecord) -> list[Message]:
+        self.tallies.setdefault(record.channel, FrameTally())
         decoder = self._decoders.get(record.channel)
         if decoder is None:
             try:

@@ -31,6 +31,8 @@ class ParkedSeries:
         Whether the detector has ended it.
     frames
         What came of it, the newest 20,000.
+    dropped
+        Older frames that had to make room.
     """
 
     since_s: float
@@ -38,6 +40,12 @@ class ParkedSeries:
     start: SeriesStart | None = None
     ended: bool = False
     frames: deque[tuple[FrameTicket, Outcome] | Defect] = field(default_factory=lambda: deque(maxlen=_PARKED_FRAMES))
+    dropped: int = 0
+
+    def add(self, entry: tuple[FrameTicket, Outcome] | Defect) -> None:
+        """Keep what came of it; the oldest goes where there is no room."""
+        self.dropped += len(self.frames) == self.frames.maxlen
+        self.frames.append(entry)
 
     def may_belong_to(self, scan_start: RawRecord) -> bool:
         """Whether it is armed and waits, or began just before the scan did."""

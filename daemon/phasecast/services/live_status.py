@@ -43,7 +43,7 @@ class LiveStatus:
         return {
             "service": SERVICE,
             "state": "running",
-            "sources": {str(receiver.channel): receiver.status() for receiver in self.receivers},
+            "sources": {str(receiver.channel): self._describe_source(receiver) for receiver in self.receivers},
             "capture": self.capture.status(),
             "backlog_bytes": self.reader.backlog_bytes,
             "latency_p50_ms": round(p50_s * 1e3, 2) if p50_s == p50_s else None,
@@ -66,6 +66,17 @@ class LiveStatus:
             "profile": self.runs.profile.name,
             "model": self._describe_model(),
         }
+
+    def _describe_source(self, receiver: Receiver) -> dict[str, Any]:
+        """Return what a wire says of itself, and what became of its frames since this process began."""
+        said = receiver.status()
+        tally = self.runner.tallies.get(receiver.channel)
+        if tally is None:
+            return said
+        counts = tally.counts()
+        lost = said.get("lost")
+        counts["dropped_by_us"] += lost if isinstance(lost, int) else 0
+        return {**said, "frame_counts": counts}
 
     def _describe_scan(self, fold: ScanFold) -> dict[str, Any]:
         path = self.runs.path_of(fold.start.uid)
@@ -90,6 +101,7 @@ class LiveStatus:
             "ledger": fold.ledger.sums(),
             "flags": fold.ledger.flag_sums(),
             "counters": dict(fold.counters),
+            "frame_counts": fold.tally.counts(),
             "doubt": fold.doubt.reason if fold.doubt else "",
         }
 
