@@ -11,6 +11,7 @@ from phasecast.commands import (
     archive,
     bench,
     calibrate,
+    catalog,
     demo,
     live,
     maps,
@@ -35,9 +36,11 @@ app = typer.Typer(
 live_app = typer.Typer(help="The daemon: live streams in, result files out.", no_args_is_help=True)
 simulate_app = typer.Typer(help="Instruments that do not exist but speak the real protocols.", no_args_is_help=True)
 bench_app = typer.Typer(help="This machine, side by side with the peers that are installed.", no_args_is_help=True)
+catalog_app = typer.Typer(help="The catalog of runs, for tiled and databroker.", no_args_is_help=True)
 app.add_typer(live_app, name="live")
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(bench_app, name="bench")
+app.add_typer(catalog_app, name="catalog")
 
 # in the order in which help lists them
 app.command("profiles")(profiles.profiles)
@@ -56,6 +59,10 @@ app.command("demo")(demo.demo)
 app.command("page")(live.page)
 live_app.command("xrd")(live.live_xrd)
 simulate_app.command("xrd")(simulate.simulate_xrd)
+catalog_app.command("list")(catalog.list_runs)
+catalog_app.command("show")(catalog.show_run)
+catalog_app.command("sync")(catalog.sync)
+catalog_app.command("follow")(catalog.follow)
 bench_app.command("integrate")(bench.bench_integrate)
 bench_app.command("live")(bench.bench_live)
 bench_app.command("page")(bench.bench_page)

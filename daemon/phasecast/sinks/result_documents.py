@@ -22,6 +22,7 @@ FILE_KEY = "result_file"
 """Key of the start document with the name of the result file."""
 
 _ROWS_A_PAGE = 1000
+_SPLIT_URIS = frozenset("#?;")
 _HDF5 = "application/x-hdf5"
 _JSON_TYPES = {"U": "string", "u": "integer", "i": "integer", "f": "number", "b": "boolean"}
 _DIMENSION_OF_AXIS = {layout.PATTERN_AXIS: "tth_deg", layout.CLASS_AXIS: "class_id"}
@@ -50,12 +51,17 @@ def documents_of_result(path: Path) -> Iterator[tuple[str, Document]]:
     Raises
     ------
     ResultFileError
-        If it cannot be read or has not been closed.
+        If it cannot be read, has not been closed, or lies at a path that a catalog cannot follow.
     """
     with open_result(path) as result:
         if not result.is_closed or not result.end_time:
             raise ResultFileError("has not been closed", where=str(path), remedy="wait until its scan has ended")
-        yield from _documents(result, path.resolve())
+        place = path.resolve()
+        if not str(place).isprintable() or set(str(place)) & _SPLIT_URIS:
+            raise ResultFileError(
+                "its path holds one of # ? ; which no catalog can follow", where=str(path), remedy="rename the folder"
+            )
+        yield from _documents(result, place)
 
 
 def _documents(result: Result, path: Path) -> Iterator[tuple[str, Document]]:
@@ -160,7 +166,8 @@ def _reference(
             "run_start": result.header.result_uid,
             "data_key": column.name,
             "mimetype": _HDF5,
-            "uri": f"file://localhost{path.as_uri().removeprefix('file://')}",
+            # not percent-encoded: Tiled takes the path of a URI as it stands
+            "uri": f"file://localhost{path}",
             # closed for good: no reader has to be let in, and none may lock it
             "parameters": {"dataset": name, "chunk_shape": list(dataset.chunks or ()), "swmr": False, "locking": False},
         },

@@ -1,0 +1,339 @@
+"""Brings finished runs, raw and derived, into a Tiled catalog; what it does not take waits in JSON lines."""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import CatalogError, PhasecastError
+from phasecast.core.record import CapturePosition
+from phasecast.records.journal import append, read_journal
+from phasecast.records.results_list import ResultEntry, ResultsList
+from phasecast.results import open_result
+from phasecast.sinks.result_documents import documents_of_result
+from phasecast.sinks.tiled_catalog import CatalogRun, TiledCatalog, name_of, open_catalog
+from phasecast.sources.document_lines import SUFFIX
+from phasecast.sources.run_documents import archive_path, bring_from_capture, is_whole, read_run, write_run
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["raw", "derived"]
+RunState = Literal["in", "waiting", "no documents"]
+_MARKS = "catalog.marks"
+_LOCK = ".catalog.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMark:
+    """What became of one run.
+
+    Parameters
+    ----------
+    uid
+        The run.
+    kind
+        Whether it came from the beamline or is a result.
+    state
+        ``in`` the catalog, ``waiting`` to be brought in, or ``no documents``: nothing announced the scan.
+    reason
+        Why it waits, one line.
+    """
+
+    uid: str
+    kind: Kind
+    state: RunState
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReport:
+    """What one `sync` did.
+
+    Parameters
+    ----------
+    catalog
+        The catalog's name.
+    brought
+        Uids of the runs that are in the catalog since.
+    kept
+        How many it had already.
+    waiting
+        Uid to the reason for which a run is not in it.
+    undocumented
+        Uids of scans that no documents announced: only their results are runs.
+    """
+
+    catalog: str
+    brought: tuple[str, ...] = ()
+    kept: int = 0
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    undocumented: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict."""
+        return asdict(self)
+
+
+def sync(directory: DataDirectory, uri: str = "", *, say: Callable[[str], None] = logger.warning) -> SyncReport:
+    """Bring every finished run of a data directory into a catalog; what is there already is left alone.
+
+    The documents of each run lie as JSON lines in the data directory before the catalog sees them, so that nothing is
+    lost with it. A run that it does not take is marked, said in one line, and brought in by the next call.
+
+    Parameters
+    ----------
+    directory
+        The data directory.
+    uri
+        A Tiled server; empty for the embedded catalog.
+    say
+        Told one line a run that has to wait, and one if the catalog cannot be opened.
+
+    Raises
+    ------
+    PhasecastError
+        If the data directory cannot be written to.
+    """
+    name = name_of(directory, uri)
+    with _one_at_a_time(directory):
+        marks = _Marks(directory, name)
+        entries = [entry for entry in ResultsList(directory).read() if entry.state == "closed"]
+        reasons = _archive(directory, entries, marks)
+        undocumented = tuple(uid for uid, reason in reasons.items() if reason == "")
+        runs: dict[str, Kind] = {}
+        for entry in sorted(entries, key=lambda entry: entry.started_s):
+            runs[entry.raw_uid] = "raw"
+            runs[entry.result_uid] = "derived"
+        for path in sorted(directory.documents.glob(f"*{SUFFIX}")):
+            if path.stem not in runs and is_whole(path):
+                runs[path.stem] = "raw"
+        ready = [uid for uid in runs if uid not in reasons]
+        brought, refused = _insert(directory, uri, ready, runs, say) if ready else ([], {})
+        waiting = {uid: reason for uid, reason in (reasons | refused).items() if reason}
+        for uid, kind in runs.items():
+            state: RunState = "waiting" if uid in waiting else "no documents" if uid in undocumented else "in"
+            marks.set(RunMark(uid=uid, kind=kind, state=state, reason=waiting.get(uid, "")))
+        marks.write()
+    return SyncReport(
+        catalog=name,
+        brought=tuple(brought),
+        kept=len(ready) - len(brought) - len(refused),
+        waiting=waiting,
+        undocumented=undocumented,
+    )
+
+
+def marks_of(directory: DataDirectory, uri: str = "") -> list[RunMark]:
+    """Return what is known of each run and one catalog, without opening it."""
+    return list(_Marks(directory, name_of(directory, uri)).known.values())
+
+
+def list_runs(directory: DataDirectory, uri: str = "") -> list[CatalogRun]:
+    """Return the runs of a catalog, oldest first.
+
+    Raises
+    ------
+    CatalogError
+        If it cannot be opened or read.
+    """
+    with open_catalog(directory, uri) as catalog:
+        return sorted(catalog.runs(), key=lambda run: float(run.start.get("time", 0.0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContent:
+    """A run of a catalog and what can be read of it.
+
+    Parameters
+    ----------
+    run
+        The run.
+    streams
+        Stream to name and shape of its arrays.
+    documents
+        Its documents as JSON lines; None if they are not in the data directory.
+    """
+
+    run: CatalogRun
+    streams: Mapping[str, Mapping[str, tuple[int, ...]]]
+    documents: Path | None
+
+
+def show_run(directory: DataDirectory, uid: str, uri: str = "") -> RunContent:
+    """Return a run of a catalog by its uid, or by the beginning of it.
+
+    Raises
+    ------
+    CatalogError
+        If the catalog cannot be opened, or there is no such run, or several.
+    """
+    with open_catalog(directory, uri) as catalog:
+        run = _match(catalog, uid)
+        path = archive_path(directory, run.uid)
+        return RunContent(run=run, streams=catalog.arrays(run.uid), documents=path if path.is_file() else None)
+
+
+def documents_of_run(directory: DataDirectory, uid: str, uri: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the documents of a run, for a replay: our own archive's if it is there, else what the catalog says.
+
+    The archive has every document as it came, those of ophyd-async included. A catalog gives its own account:
+    good for runs of classic ophyd that were recorded without phasecast.
+
+    Parameters
+    ----------
+    directory
+        The data directory whose archive and embedded catalog are meant.
+    uid
+        The run; its beginning is enough where that is unique.
+    uri
+        A Tiled server; empty for the embedded catalog.
+
+    Raises
+    ------
+    CatalogError
+        If neither has the run.
+    """
+    found = sorted(path for path in directory.documents.glob(f"{Path(uid).name}*{SUFFIX}") if is_whole(path))
+    if len(found) == 1:
+        yield from read_run(found[0])
+        return
+    if len(found) > 1:
+        raise _ambiguous(uid, [path.stem for path in found], str(directory.documents))
+    with open_catalog(directory, uri) as catalog:
+        yield from catalog.documents(_match(catalog, uid).uid)
+
+
+def _match(catalog: TiledCatalog, uid: str) -> CatalogRun:
+    exact = catalog.find(uid)
+    if exact is not None:
+        return exact
+    found = [run for run in catalog.runs() if run.uid.startswith(uid)]
+    if not found:
+        raise CatalogError(
+            f"no run {uid!r}", where=catalog.name, remedy="`phasecast catalog list` names those that are there"
+        )
+    if len(found) > 1:
+        raise _ambiguous(uid, [run.uid for run in found], catalog.name)
+    return found[0]
+
+
+def _ambiguous(uid: str, found: list[str], where: str) -> CatalogError:
+    return CatalogError(f"{len(found)} runs begin with {uid!r}", where=where, remedy=f"give more of {found[0]}")
+
+
+def _archive(directory: DataDirectory, entries: list[ResultEntry], marks: "_Marks") -> dict[str, str]:
+    """Write what is missing of the archive; return runs without it to the reason, empty if nothing announced them."""
+    reasons: dict[str, str] = {}
+    starts: dict[str, CapturePosition] = {}
+    for entry in entries:
+        derived = archive_path(directory, entry.result_uid)
+        if not is_whole(derived):
+            try:
+                write_run(derived, documents_of_result(entry.path))
+            except PhasecastError as error:
+                reasons[entry.result_uid] = str(error)
+        if is_whole(archive_path(directory, entry.raw_uid)):
+            continue
+        if marks.is_undocumented(entry.raw_uid):
+            reasons[entry.raw_uid] = ""
+        elif (start := _capture_start(entry)) is None:
+            reasons[entry.raw_uid] = ""
+        elif not (directory.captures / start.segment).is_file():
+            reasons[entry.raw_uid] = f"{directory.captures / start.segment} with its documents is gone"
+        else:
+            starts[entry.raw_uid] = start
+    if not starts:
+        return reasons
+    try:
+        begun = bring_from_capture(directory, set(starts), min(starts.values()))
+    except PhasecastError as error:
+        return reasons | dict.fromkeys(starts, str(error))
+    for uid in starts:
+        path = archive_path(directory, uid)
+        if not is_whole(path):
+            reasons[uid] = "its stop document has not been recorded" if uid in begun or path.is_file() else ""
+    return reasons
+
+
+def _capture_start(entry: ResultEntry) -> CapturePosition | None:
+    with open_result(entry.path) as result:
+        place = result.header.processing.get("capture_start")
+    return CapturePosition(**place) if place else None
+
+
+def _insert(
+    directory: DataDirectory, uri: str, uids: list[str], kinds: Mapping[str, Kind], say: Callable[[str], None]
+) -> tuple[list[str], dict[str, str]]:
+    """Write the runs that the catalog has not; return those that it took, and those that it did not with the reason."""
+    brought: list[str] = []
+    refused: dict[str, str] = {}
+    left = dict.fromkeys(uids)
+    try:
+        with open_catalog(directory, uri) as catalog:
+            for uid in uids:
+                known = catalog.find(uid)
+                if known is None or known.stop is None:
+                    path = archive_path(directory, uid)
+                    try:
+                        catalog.write(uid, read_run(path))
+                        brought.append(uid)
+                    except PhasecastError as error:
+                        # raises where it is the catalog that fails, and not the run
+                        catalog.find(uid)
+                        refused[uid] = str(error)
+                        say(f"{kinds[uid]} run {uid} waits in {path}: {error}")
+                del left[uid]
+    except CatalogError as error:
+        refused |= dict.fromkeys(left, str(error))
+        say(f"{len(left)} run{'s wait' if len(left) != 1 else ' waits'} in {directory.documents}: {error}")
+    return brought, refused
+
+
+class _Marks:
+    """The newest mark of every run for one catalog."""
+
+    def __init__(self, directory: DataDirectory, catalog: str) -> None:
+        self._path = directory.documents / _MARKS
+        self._catalog = catalog
+        self._fresh: list[RunMark] = []
+        self.known: dict[str, RunMark] = {}
+        for entry in read_journal(self._path):
+            if entry.get("catalog") == catalog:
+                fields = {key: entry.get(key, "") for key in ("uid", "kind", "state", "reason")}
+                self.known[str(fields["uid"])] = RunMark(**fields)
+
+    def is_undocumented(self, uid: str) -> bool:
+        mark = self.known.get(uid)
+        return mark is not None and mark.state == "no documents"
+
+    def set(self, mark: RunMark) -> None:
+        if self.known.get(mark.uid) != mark:
+            self.known[mark.uid] = mark
+            self._fresh.append(mark)
+
+    def write(self) -> None:
+        stamp = {"time_s": time.time(), "catalog": self._catalog}
+        append(self._path, [stamp | asdict(mark) for mark in self._fresh])
+
+
+@contextmanager
+def _one_at_a_time(directory: DataDirectory) -> Iterator[None]:
+    """Wait for another sync of the same data directory: two writers of one run would both fail."""
+    try:
+        directory.documents.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory.documents / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise CatalogError(
+            f"cannot be written to ({error.strerror})", where=str(directory.documents), remedy="check permissions"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
