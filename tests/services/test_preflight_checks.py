@@ -60,6 +60,9 @@ def test_threshold_and_energy_of_a_real_pilatus_are_read_and_a_contradiction_nam
 def test_settings_of_a_stream_are_in_ev_and_a_header_of_zeros_says_nothing(profile):
     stated = checks.stated_in_settings({"photon_energy": 10000.0, "threshold_energy": 5000.0})
     assert stated == Stated(threshold_kev=5.0, energy_kev=10.0)
+    thresholds = {"threshold_1": 5000.0, "threshold_2": 8000.0}
+    second = {"incident_energy": 10000.0, "threshold_energy": thresholds, "image_channel": "threshold_2"}
+    assert checks.stated_in_settings(second) == Stated(threshold_kev=8.0, energy_kev=10.0)
     assert checks.check_energy(profile, stated).state == checks.check_threshold(profile, stated).state == "green"
     assert checks.stated_in_header("# Threshold_setting: 0 eV\n# Wavelength 0.0000 A") == Stated()
     assert checks.check_energy(profile, Stated()).state == "not checked"

@@ -25,6 +25,13 @@ class Detector(ProfilePart):
         description="Counter limit in counts per pixel; pixels at or above it are excluded and the point is "
         "flagged saturated. Negative counts (gaps are -1, bad pixels -2) are always excluded.",
     )
+    image_channel: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern=r"^[0-9_-]*[A-Za-z][A-Za-z0-9_-]*$",
+        description="Channel whose images are taken where a stream sends several (SIMPLON V2), such as threshold_1; "
+        "the address of the source may say otherwise.",
+    )
     mask_file: str | None = Field(
         default=None,
         description="Image (any format fabio reads, or .npy) whose non-zero pixels are never used; "

@@ -141,7 +141,7 @@ def _said_enough(entry: Heard) -> bool:
     match entry.kind:
         case "files":
             return entry.frame is not None and entry.frame.received_s >= entry.began_s + FRESH_AFTER_S
-        case "simplon":
+        case "simplon" | "simplon2":
             return entry.frame is not None
         case "bluesky":
             return bool(entry.points)

@@ -93,8 +93,12 @@ def stated_in_header(text: str) -> Stated:
 
 
 def stated_in_settings(settings: Mapping[str, Any]) -> Stated:
-    """Read threshold and energy from the header of a SIMPLON series, both in eV there."""
-    threshold_ev, energy_ev = (_positive(settings.get(key)) for key in ("threshold_energy", "photon_energy"))
+    """Read threshold and energy from the header of a SIMPLON series, both in eV there; V2 has a threshold a channel."""
+    threshold = settings.get("threshold_energy")
+    if isinstance(threshold, Mapping):
+        threshold = threshold.get(settings.get("image_channel"))
+    threshold_ev = _positive(threshold)
+    energy_ev = _positive(settings.get("photon_energy", settings.get("incident_energy")))
     return Stated(
         threshold_kev=threshold_ev / 1e3 if threshold_ev else None, energy_kev=energy_ev / 1e3 if energy_ev else None
     )

@@ -33,7 +33,7 @@ EXAMPLES = {
     "log": "log:///data/positions.txt",
     "capture": "capture:///data/captures",
 }
-_IMAGE_CHANNEL = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}")
+_IMAGE_CHANNEL = re.compile(r"[0-9_-]*[A-Za-z][A-Za-z0-9_-]*")
 _PARAMETERS = {
     "files": {"channel", "existing", "wait", "poll_s", "timeout_s"},
     "simplon": {"channel", "rest"},
