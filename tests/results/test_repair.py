@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import h5py
@@ -58,6 +59,48 @@ def test_no_kill_loses_a_committed_point_and_the_run_goes_on(tmp_path: Path) -> 
         assert np.isfinite(result.file["entry/classification/maps/ferrite/confidence"]).all()
     assert_committed(path, len(run.x_um))
     assert [item.name for item in tmp_path.iterdir()] == ["scan.nxs"]
+
+
+def headers_of(content: bytes) -> list[tuple[int, int]]:
+    """First and last byte of every object header of version 2 (HDF5 File Format Specification 3.0, IV.A.1.b)."""
+    found = []
+    for match in re.finditer(rb"OHDR\x02", content):
+        flags, place = content[match.start() + 5], match.start() + 6
+        place += (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
+        width = 1 << (flags & 3)
+        found.append((match.start(), place + width + int.from_bytes(content[place : place + width], "little") + 3))
+    return found
+
+
+def test_no_kill_can_leave_half_a_header(tmp_path: Path) -> None:
+    """A write that is killed ends between two pages of memory: no header lies in two."""
+    path, done = tmp_path / "scan.nxs", 0
+    for _ in range(2):
+        with WriterProcess(path, first=done) as writer:
+            done = int(writer.ask("pages 3"))
+            writer.kill()
+        headers = headers_of(path.read_bytes())
+        assert len(headers) > 100
+        assert [(hex(first), hex(last)) for first, last in headers if first // 4096 != last // 4096] == []
+        repair(path)
+
+
+def test_a_torn_header_is_a_clear_error_and_nobody_waits(tmp_path: Path) -> None:
+    path = tmp_path / "scan.nxs"
+    with WriterProcess(path) as writer:
+        writer.ask("pages 3")
+        writer.kill()
+    with h5py.File(path, "r", swmr=True) as file:
+        header = h5py.h5o.get_info(file["entry/ledger/commit"].id).addr
+    content = bytearray(path.read_bytes())
+    (last,) = [last for first, last in headers_of(content) if first == header]
+    content[last] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ResultFileError, match="checksum"):
+        open_result(path)
+    with pytest.raises(ResultFileError, match="replay its capture"):
+        repair(path)
+    assert path.read_bytes() == content
 
 
 def test_rows_without_a_commit_are_taken_back(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 
 from phasecast.core.errors import ResultFileError
+from phasecast.results.hdf5_patience import open_growing
 
 _SUPERBLOCK = struct.Struct("<8s4B4Q")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -25,10 +26,8 @@ def open_for_reading(path: Path) -> tuple[h5py.File, bool]:
     # Asked of the file, not tried out: a process that reads a growing file gets a second handle on it also without
     # asking for SWMR, and that one never sees anything new.
     grows = was_left_growing(path) and missing_bytes(path) == 0
-    modes = {"swmr": True, "libver": "latest"} if grows else {}
     try:
-        # Without locks: a reader must never be the reason for which a writer fails.
-        return h5py.File(path, "r", locking=False, **modes), not grows
+        return (open_growing(path) if grows else h5py.File(path, "r", locking=False)), not grows
     except (OSError, RuntimeError) as error:
         raise ResultFileError(
             f"not readable as HDF5: {error}", where=str(path), remedy="restore it, or replay its capture"

@@ -15,6 +15,13 @@ from phasecast.core.ledger import PointState
 
 LAYOUT_VERSION = 1
 
+UNTORN_PAGES: dict[str, Any] = {"fs_strategy": "page", "fs_page_size": 4096}
+"""How files are made: no small header lies across two pages of the memory that the system writes from.
+
+A process killed in mid-write leaves whole pages, but may leave the first half of a header new and the second old. One
+such header, that of ``ledger/commit``, made a file unreadable and its readers wait without end.
+"""
+
 ENTRY = "/entry"
 DATA = f"{ENTRY}/data"
 INTENSITY_PATH = f"{DATA}/I"

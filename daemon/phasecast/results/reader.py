@@ -69,8 +69,14 @@ class Result:
         self._done = np.zeros(0, dtype=np.bool_)
         self._commits_seen = 0
         self._last = np.zeros(1, layout.COMMIT_DTYPE)[0]
-        self._lengthen(self._dataset(layout.ledger_dataset("state")).shape[0])
-        self.refresh()
+        try:
+            self._lengthen(self._dataset(layout.ledger_dataset("state")).shape[0])
+            self.refresh()
+        except (KeyError, OSError, RuntimeError) as error:
+            self._file.close()
+            raise ResultFileError(
+                f"damaged: {error}", where=str(self.path), remedy="replay its capture into a new result"
+            ) from error
 
     def refresh(self) -> NDArray[np.int64]:
         """Look again at what a growing file holds; return the rows whose state or values may have changed.

@@ -133,7 +133,7 @@ def _copy(path: Path, copy: Path) -> None:
 def _copy_committed(source_path: Path, copy: Path, present_bytes: int | None = None) -> None:
     """Copy what was committed; with `present_bytes`, only if all of it lies before that place in the file."""
     source, _ = open_for_reading(source_path)
-    with source, h5py.File(copy, "w", libver=("v110", "v110")) as target:
+    with source, h5py.File(copy, "w", libver=("v110", "v110"), **layout.UNTORN_PAGES) as target:
         if present_bytes is not None:
             _require_committed(source, present_bytes)
         # Counted before anything is copied: the writer may be alive, and a commit that comes later vouches for rows

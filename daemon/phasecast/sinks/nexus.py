@@ -149,7 +149,7 @@ class NexusSink:
         if rows is None:
             rows = int(np.prod(header.shape)) if header.shape else 0
         partial = self.path.with_name(f".{self.path.name}.part")
-        with h5py.File(partial, "w", libver=_LIBRARY_VERSION) as file:
+        with h5py.File(partial, "w", libver=_LIBRARY_VERSION, **layout.UNTORN_PAGES) as file:
             create_structure(file, header, rows=rows, created_s=self._clock())
         file = self._open(partial)
         file.swmr_mode = True
