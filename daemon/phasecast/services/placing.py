@@ -8,8 +8,6 @@ from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
 from phasecast.profiles.orientation import StageFrame
 from phasecast.services.monitors import beam_rules, scalar_fields
-from phasecast.sources.document_options import DocumentOptions
-from phasecast.sources.document_roots import DocumentRoot
 from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.uri import SourceOptions
 
@@ -45,18 +43,7 @@ def source_options(profile: Profile) -> SourceOptions:
         sidecar=files.sidecar,
         read_budget=ReadBudget(files.max_read_mb_per_s * 1e6),
         copy_frames=files.copy_frames,
-        documents=DocumentOptions(
-            stage_fields=stage_fields(profile),
-            image_field=profile.documents.image_field,
-            roots=tuple(map(DocumentRoot.parse, profile.documents.roots)),
-        ),
     )
-
-
-def stage_fields(profile: Profile) -> tuple[str, ...]:
-    """Return the event fields of the sample's coordinates; empty where the profile names none."""
-    positions = profile.positions
-    return (positions.horizontal.field, positions.vertical.field) if positions is not None else ()
 
 
 def _raw_shape(profile: Profile) -> tuple[int, int] | None:
