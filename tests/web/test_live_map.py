@@ -14,7 +14,7 @@ from phasecast.records.maps_list import maps_of
 from phasecast.records.results_list import list_results
 from phasecast.results.composed_map import ComposedMap, open_map
 from phasecast.services.page import page_tools
-from phasecast.services.page_maps import describe_map
+from phasecast.services.page_maps import describe_map, write_repair
 from phasecast.web import live_scan
 from phasecast.web.exports_folder import ExportsFolder
 from phasecast.web.hub import Hub
@@ -153,4 +153,6 @@ def test_facts_of_a_map_say_what_each_part_is_displaced_by(tmp_path: Path) -> No
     assert "b.nxs" in found.text["en"]
     assert "b.nxs" in found.text["ja"]
     assert facts.of_point("a.nxs", 3) is None
+    write_repair(tuple(one.path for one in entry.entries), tmp_path / "repair.py")
+    assert "MAP = 'A-3'" in (tmp_path / "repair.py").read_text("utf-8")
     exports.close()
