@@ -19,7 +19,7 @@ def run(*words):
 
 @pytest.mark.slow
 def test_demo_ends_with_a_complete_ledger_and_its_f1(tmp_path):
-    ended = run("demo", "--once", "--shape", "8x12", "--data-dir", tmp_path)
+    ended = run("demo", "--catalog", "none", "--once", "--shape", "8x12", "--data-dir", tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert float(re.search(r"mean F1 of the oxides: (\d\.\d+)", ended.stderr)[1]) > 0.5
     assert "ledger: 96 done" in ended.stderr
@@ -30,7 +30,7 @@ def test_demo_ends_with_a_complete_ledger_and_its_f1(tmp_path):
 
 @pytest.mark.slow
 def test_demo_with_frames_as_files_agrees_with_the_truth_and_its_frames_can_be_classified_alone(tmp_path):
-    ended = run("demo", "--once", "--files", "--shape", "6x10", "--data-dir", tmp_path)
+    ended = run("demo", "--catalog", "none", "--once", "--files", "--shape", "6x10", "--data-dir", tmp_path)
     assert ended.returncode == 0, ended.stderr
     (path,) = tmp_path.glob("*/results/*.nxs")
     (truth,) = tmp_path.glob("*/truth.json")
@@ -51,7 +51,8 @@ def test_demo_with_frames_as_files_agrees_with_the_truth_and_its_frames_can_be_c
 
 @pytest.mark.slow
 def test_demo_whose_log_comes_after_the_scan_ends_with_the_same_map(tmp_path):
-    ended = run("demo", "--once", "--no-page", "--log-later", "--shape", "6x10", "--data-dir", tmp_path)
+    ended = run("demo", "--once", "--no-page", "--log-later", "--shape", "6x10", "--catalog", "none",
+                "--data-dir", tmp_path)  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert "ledger: 60 done" in ended.stderr
     assert float(re.search(r"mean F1 of the oxides: (\d\.\d+)", ended.stderr)[1]) > 0.5

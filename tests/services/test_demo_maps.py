@@ -44,7 +44,7 @@ def test_maps_too_small_for_two_scans_are_refused():
 @pytest.mark.slow
 def test_an_interrupted_map_is_complete_and_true_and_its_offset_is_shown_not_applied(tmp_path):
     ended = run("demo", "--interrupted", "--once", "--no-page", "--shape", "14x26", "--rate", 100, "--seed", 3,
-                "--data-dir", tmp_path)  # fmt: skip
+                "--catalog", "none", "--data-dir", tmp_path)  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     shown = " ".join(ended.stderr.split())
     assert "ledger: 364 done" in shown
@@ -60,7 +60,8 @@ def test_an_interrupted_map_is_complete_and_true_and_its_offset_is_shown_not_app
 
 @pytest.mark.slow
 def test_two_tiles_are_one_complete_and_true_map(tmp_path):
-    ended = run("demo", "--tiles", "--once", "--no-page", "--shape", "12x20", "--rate", 100, "--data-dir", tmp_path)
+    ended = run("demo", "--tiles", "--once", "--no-page", "--shape", "12x20", "--rate", 100, "--catalog", "none",
+                "--data-dir", tmp_path)  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert "ledger: 240 done, 36 superseded" in ended.stderr
     assert float(re.search(r"as measured: (\d\.\d+)", ended.stderr)[1]) > 0.8

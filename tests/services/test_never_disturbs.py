@@ -60,7 +60,7 @@ def test_a_scan_from_a_read_only_tree_opens_nothing_for_writing_and_locks_nothin
     command = [
         sys.executable, "-m", "phasecast.cli", "live", "xrd", "--profile", "gsecars-map", "--data-dir",
         str(tmp_path / "data"), "--source", f"files://{acquisition}", "--expected-points", "6", "--once",
-        "--poni", str(measured_data / "pilatus100k_map" / "Fe3O4map_01_module_r2c1.poni"),
+        "--catalog", "none", "--poni", str(measured_data / "pilatus100k_map" / "Fe3O4map_01_module_r2c1.poni"),
     ]  # fmt: skip
     daemon = subprocess.Popen([*words, *command])
     try:

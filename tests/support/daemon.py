@@ -60,6 +60,7 @@ class Setup:
 
     def start_daemon(self, *arguments: str, profile: str = "bl16xu", wait: bool = True) -> subprocess.Popen:
         command = ["live", "xrd", "--profile", profile, "--data-dir", str(self.data_dir)]
+        command += ["--catalog", "none"]
         for wire in ("frames", "documents"):
             if wire in self.addresses:
                 command += ["--source", self.addresses[wire]]

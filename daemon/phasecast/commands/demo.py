@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from phasecast.commands.options import Device, map_shape
+from phasecast.commands.options import Device, LiveCatalog, map_shape
 
 
 def demo(
@@ -30,6 +30,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End when the report is written; else the page stays open.")] = (
         False
     ),
+    catalog: LiveCatalog = "embedded",
 ) -> None:
     """Run everything at once: a simulated BL16XU scan through the real wires, to a live phase map and a report.
 
@@ -55,6 +56,7 @@ def demo(
         port=port,
         page=not no_page,
         once=once,
+        catalog=catalog,
     )
     if interrupted or tiles:
         from phasecast.services.demo_maps import run_map_demo

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from phasecast.commands.options import DataDir, Device, ProfileName, RawRoots
+from phasecast.commands.options import DataDir, Device, LiveCatalog, ProfileName, RawRoots
 from phasecast.commands.terminal import say
 
 
@@ -32,6 +32,7 @@ def live_xrd(
         bool, typer.Option("--copy-frames", help="Copy frame files into the capture; else path, size and SHA-256.")
     ] = False,
     once: Annotated[bool, typer.Option("--once", help="End after the first scan is finished.")] = False,
+    catalog: LiveCatalog = "embedded",
 ) -> None:
     """Turn live frames and positions into a growing result file.
 
@@ -53,6 +54,7 @@ def live_xrd(
             close_after_idle_s=close_after_idle_s,
             copy_frames=copy_frames,
             once=once,
+            catalog=catalog,
         )
     )
     raise typer.Exit(code)

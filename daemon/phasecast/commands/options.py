@@ -16,6 +16,12 @@ RawRoots = Annotated[
     typer.Option("--raw-root", help="Folder below which raw frames lie now; several may be given.", show_default=False),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+LiveCatalog = Annotated[
+    str,
+    typer.Option(
+        "--catalog", help="Where finished runs are listed: embedded (with the extra), none, or a Tiled server."
+    ),
+]
 MapName = Annotated[str, typer.Option("--name", help="Name of the map; makes one map of scans that name others.")]
 MapOffset = Annotated[
     list[str] | None,

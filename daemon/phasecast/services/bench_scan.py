@@ -146,7 +146,7 @@ def watched_scan(directory: DataDirectory, *, shape: tuple[int, int], rate_hz: f
     simulate += ["--exposure", str(_EXPOSURE_S)]
     with ExitStack() as stack:
         live = start_simulated_live(
-            stack, directory, simulate=simulate, live=["--device", "cpu", "--once"],
+            stack, directory, simulate=simulate, live=["--device", "cpu", "--once", "--catalog", "none"],
             output=directory.root / "sent.json", cores=pinned,
         )  # fmt: skip
         yield WatchedScan(live=live, shape=shape, rate_hz=rate_hz, cores=pinned)

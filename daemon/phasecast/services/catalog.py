@@ -240,9 +240,7 @@ def _archive(directory: DataDirectory, entries: list[ResultEntry], marks: "_Mark
                 reasons[entry.result_uid] = str(error)
         if is_whole(archive_path(directory, entry.raw_uid)):
             continue
-        if marks.is_undocumented(entry.raw_uid):
-            reasons[entry.raw_uid] = ""
-        elif (start := _capture_start(entry)) is None:
+        if marks.is_undocumented(entry.raw_uid) or (start := _capture_start(entry)) is None:
             reasons[entry.raw_uid] = ""
         elif not (directory.captures / start.segment).is_file():
             reasons[entry.raw_uid] = f"{directory.captures / start.segment} with its documents is gone"

@@ -30,6 +30,7 @@ class DemoOptions:
     port: int = 8016
     page: bool = True
     once: bool = True
+    catalog: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,8 @@ def running_demo(
     with ExitStack() as stack:
         stack.enter_context(exit_on_sigterm())
         page = _open_page(stack, console, directory, options) if options.page else None
-        scan = start_simulated_live(stack, directory, simulate=beamline, live=["--device", options.device, *live])
+        daemon = ["--device", options.device, "--catalog", options.catalog]
+        scan = start_simulated_live(stack, directory, simulate=beamline, live=[*daemon, *live])
         scan.begin()
         yield RunningDemo(live=scan, truth=truth, page=page)
 

@@ -18,6 +18,7 @@ from phasecast.pipeline.runner import Runner
 from phasecast.profiles import load_profile
 from phasecast.records.mailbox import Mailbox
 from phasecast.records.status import StatusFile
+from phasecast.services.catalog_follow import NONE, CatalogAfterScan
 from phasecast.services.data_directory_guard import require_local_disk
 from phasecast.services.declared import declare
 from phasecast.services.declaring import Declaring
@@ -56,6 +57,7 @@ class LiveOptions:
     close_after_idle_s: float = 900.0
     copy_frames: bool = False
     once: bool = False
+    catalog: str = NONE
 
 
 @dataclass(slots=True)
@@ -126,7 +128,13 @@ def run_live_xrd(options: LiveOptions) -> int:
     receivers = [source.receiver for source in sources]
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+        catalog = stack.enter_context(CatalogAfterScan(directory, options.catalog))
         end_of_scan = stack.enter_context(EndOfScan())
+
+        def on_finished(path: Path) -> None:
+            end_of_scan.submit(path)
+            catalog.submit(path)
+
         refusal = _why_not_declare(options, uris)
         loop = build_loop(
             LoopOptions(
@@ -140,7 +148,7 @@ def run_live_xrd(options: LiveOptions) -> int:
             ),
             directory=directory,
             stage=stage,
-            on_finished=end_of_scan.submit,
+            on_finished=on_finished,
             samples=SampleSources(directory, profile, uris),
         )
         stack.callback(loop.runs.close)
