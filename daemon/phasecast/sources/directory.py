@@ -1,4 +1,4 @@
-"""A watched folder of frame files: CBF, TIFF, EDF or bare pixels, as a detector's server leaves them."""
+"""A watched folder of frame files: CBF, TIFF, EDF, HDF5 or bare pixels, as a detector's server leaves them."""
 
 import re
 from collections.abc import Sequence
@@ -9,8 +9,11 @@ from phasecast.core.record import Channel
 from phasecast.sources.file_names import readable_name
 from phasecast.sources.file_record import CHANNEL, encode_file
 from phasecast.sources.folder_watch import FolderWatch
+from phasecast.sources.hdf5_frames import DATASET
 from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.receiver import ThreadedReceiver
+
+__all__ = ["CHANNEL", "DirectoryReceiver"]
 
 
 class DirectoryReceiver(ThreadedReceiver):
@@ -26,7 +29,7 @@ class DirectoryReceiver(ThreadedReceiver):
         Whether the folder may appear later.
     poll_s
         Pause between two looks.
-    existing, timeout_s, number_pattern, raw_shape, max_bytes, patterns, number_fields, sidecar, budget
+    existing, timeout_s, number_pattern, raw_shape, max_bytes, patterns, number_fields, sidecar, budget, dataset
         See `FolderWatch`.
     copy_frames
         Whether the files' bytes are recorded too.
@@ -49,6 +52,7 @@ class DirectoryReceiver(ThreadedReceiver):
         sidecar: str | None = None,
         budget: ReadBudget | None = None,
         copy_frames: bool = False,
+        dataset: str = DATASET,
     ) -> None:
         super().__init__(channel)
         self._folder = Path(folder).absolute()
@@ -68,6 +72,7 @@ class DirectoryReceiver(ThreadedReceiver):
             budget=budget,
             wait=self._stopping.wait,
             keep_content=copy_frames,
+            dataset=dataset,
         )
 
     def status(self) -> dict[str, object]:
@@ -98,4 +103,4 @@ class DirectoryReceiver(ThreadedReceiver):
             self._stopping.wait(self._poll_s)
 
     def _close(self) -> None:
-        pass
+        self._watch.close()

@@ -14,8 +14,9 @@ from phasecast.sources.file_names import readable_name
 from phasecast.sources.file_record import FileNote, decode_file
 from phasecast.sources.frame_file import FrameContent, read_frame_file
 from phasecast.sources.frame_header import compile_position_fields, parse_header
-from phasecast.sources.frame_name import parse_frame_name
+from phasecast.sources.frame_name import HDF5_SUFFIXES, format_suffix, parse_frame_name
 from phasecast.sources.frame_sidecar import ContradictionError, stated_numbers
+from phasecast.sources.hdf5_chunk import decode_chunk
 from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.recorded_file import FileChangedError, read_verified
 
@@ -80,20 +81,17 @@ class FileDecoder:
 
     def _read(self, record: RawRecord, note: FileNote) -> Frame | Defect:
         base = PurePosixPath(note.name).name
-        parsed = parse_frame_name(base, self._number_pattern)
-        number = parsed.number if parsed else None
-        folder = str(PurePosixPath(note.name).parent)
-        series = parsed.series if parsed else base
-        series = series if folder == "." else f"{folder}/{series}"
-        keys = _keys(base, number)
+        frame_id, series, number, keys = _identity(note, self._number_pattern)
         reference = FrameReference(store="file", path=note.path, offset=0, number=number or 0, sha256=note.sha256)
+        if note.frame is not None:
+            reference = _in_capture(record, reference)
         reason, detail = CORRUPT_FRAME if note.corrupt else INCOMPLETE_FILE, note.problem
         if note.lacks_sidecar or (self._needs_sidecar and not note.problem and not note.sidecar):
             reason, detail = SIDECAR, note.problem or "no sidecar was recorded with it"
         elif not note.problem:
             try:
                 content, reference = self._content(record, note, reference)
-                frame = read_frame_file(base, content, raw_shape=self._raw_shape, max_bytes=self._max_bytes)
+                frame = self._read_content(base, content, note)
                 scalars = stated_numbers(frame.header, note.sidecar, self._number_fields, where=base)
             except ContradictionError as error:
                 reason, detail = CONTRADICTION, error.what
@@ -105,7 +103,7 @@ class FileDecoder:
                 return self._frame(
                     record,
                     frame,
-                    frame_id=FrameId(note.name),
+                    frame_id=frame_id or FrameId(note.name),
                     series=series,
                     number=number or 0,
                     keys=keys,
@@ -117,12 +115,25 @@ class FileDecoder:
             detail=f"{note.path}: {detail}",
             channel=record.channel,
             received_s=record.received_s,
-            frame_id=FrameId(note.name),
+            frame_id=frame_id,
             number=number,
             frame_keys=keys,
             reference=reference,
             series=series,
         )
+
+    def _read_content(self, base: str, content: bytes, note: FileNote) -> FrameContent:
+        if note.frame is None:
+            return read_frame_file(base, content, raw_shape=self._raw_shape, max_bytes=self._max_bytes)
+        lies = note.frame
+        image = decode_chunk(
+            content,
+            shape=(lies.rows, lies.cols),
+            dtype=lies.dtype,
+            encoding=lies.encoding,
+            max_bytes=self._max_bytes,
+        )
+        return FrameContent(image=image, header="")
 
     def _content(self, record: RawRecord, note: FileNote, reference: FrameReference) -> tuple[bytes, FrameReference]:
         """Return a file's bytes, and where to read them again: in the capture where they were copied to."""
@@ -130,8 +141,9 @@ class FileDecoder:
             content = record.parts[1]
             if hashlib.sha256(content).hexdigest() != note.sha256:
                 raise FrameError("the copy in the capture is not the file that was recorded", where=note.path)
-            place = record.position
-            return content, replace(reference, store="capture", path=place.segment, offset=place.offset, sha256="")
+            return content, _in_capture(record, reference)
+        if note.frame is not None:
+            raise FrameError("the frame's bytes were not recorded with it", where=note.path)
         if self._budget is not None:
             self._budget.take(note.size)
         path, content = read_verified(Path(note.path), note.name, note.sha256, self._file_roots, self._max_bytes)
@@ -163,6 +175,29 @@ class FileDecoder:
             scalars=scalars,
             reference=reference,
         )
+
+
+def _in_capture(record: RawRecord, reference: FrameReference) -> FrameReference:
+    place = record.position
+    return replace(reference, store="capture", path=place.segment, offset=place.offset, sha256="")
+
+
+def _identity(
+    note: FileNote, pattern: re.Pattern[str] | None
+) -> tuple[FrameId | None, str, int | None, tuple[FrameKey, ...]]:
+    """Return id, series, number and keys of a recorded frame; no id for a file of many frames as a whole."""
+    path = PurePosixPath(note.name)
+    if note.frame is not None and not note.frame.is_single:
+        series = str(path.with_suffix(""))
+        return FrameId(f"{series}/{note.frame.index}"), series, note.frame.index, (counter_key(note.frame.index),)
+    if note.frame is None and format_suffix(path.name) in HDF5_SUFFIXES:
+        return None, str(path.with_suffix("")), None, ()
+    parsed = parse_frame_name(path.name, pattern)
+    number = parsed.number if parsed else None
+    series = parsed.series if parsed else path.name
+    if (folder := str(path.parent)) != ".":
+        series = f"{folder}/{series}"
+    return FrameId(note.name), series, number, _keys(path.name, number)
 
 
 def _keys(base: str, number: int | None) -> tuple[FrameKey, ...]:

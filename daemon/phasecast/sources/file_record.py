@@ -14,6 +14,32 @@ CHANNEL = Channel("files")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameInFile:
+    """Where a frame lies in a file of many, and how its bytes are read.
+
+    Parameters
+    ----------
+    index
+        Its place.
+    rows, cols
+        Its shape.
+    dtype
+        numpy's name of the pixels' type, with byte order.
+    encoding
+        See `phasecast.sources.hdf5_chunk.encoding_of`.
+    is_single
+        Whether the file holds this one frame and is numbered by its name.
+    """
+
+    index: int
+    rows: int
+    cols: int
+    dtype: str
+    encoding: str
+    is_single: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFile:
     """A file that can be recorded.
 
@@ -38,7 +64,9 @@ class FoundFile:
     lacks_sidecar
         Whether the frame is complete and its sidecar is the problem.
     content
-        The file's bytes, where they are kept; else empty.
+        The file's bytes, where they are kept; else empty. Those of one frame if there are many in the file.
+    frame
+        Which frame of the file it is, where a file holds many.
     """
 
     path: str
@@ -51,6 +79,20 @@ class FoundFile:
     sidecar: bytes = b""
     lacks_sidecar: bool = False
     content: bytes = b""
+    frame: FrameInFile | None = None
+
+
+class FrameNote(BaseModel):
+    """What is recorded of the place of a frame in a file of many."""
+
+    model_config = ConfigDict(strict=True)
+
+    index: Annotated[int, Field(ge=0, lt=1 << 53)]
+    rows: Annotated[int, Field(ge=1, lt=1 << 31)]
+    cols: Annotated[int, Field(ge=1, lt=1 << 31)]
+    dtype: Annotated[str, Field(max_length=8)]
+    encoding: Annotated[str, Field(max_length=40)]
+    is_single: bool = False
 
 
 class FileNote(BaseModel):
@@ -67,6 +109,7 @@ class FileNote(BaseModel):
     corrupt: bool = False
     sidecar: bytes = b""
     lacks_sidecar: bool = False
+    frame: FrameNote | None = None
 
 
 def encode_file(found: FoundFile) -> list[bytes]:

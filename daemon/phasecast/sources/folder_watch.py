@@ -13,8 +13,10 @@ from phasecast.core.errors import FrameError
 from phasecast.sources.file_record import FoundFile
 from phasecast.sources.folder_listing import RACY_S, FolderListing
 from phasecast.sources.frame_file import IncompleteFileError, require_complete
-from phasecast.sources.frame_name import format_suffix
+from phasecast.sources.frame_name import HDF5_SUFFIXES, format_suffix
 from phasecast.sources.frame_sidecar import SidecarSeen, settled_sidecar, sidecar_path
+from phasecast.sources.hdf5_frames import DATASET
+from phasecast.sources.hdf5_watch import Hdf5Watch
 from phasecast.sources.read_budget import ReadBudget
 
 _SETTLE_S = 0.2
@@ -58,7 +60,10 @@ class FolderWatch:
     budget, wait
         Cap on reading, and how to wait for it; None for no cap.
     keep_content
-        Whether the bytes of complete files are handed on.
+        Whether the bytes of complete files are handed on. Those of frames in HDF5 files always are: the file may be
+        written over while it grows.
+    dataset
+        Where frames are in HDF5 files.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class FolderWatch:
         budget: ReadBudget | None = None,
         wait: Callable[[float], object] = time.sleep,
         keep_content: bool = False,
+        dataset: str = DATASET,
     ) -> None:
         self._budget = budget
         self._wait = wait
@@ -95,6 +101,7 @@ class FolderWatch:
         self._raw_shape = raw_shape
         self._max_bytes = max_bytes
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
+        self._hdf5 = Hdf5Watch(dataset, timeout_s=timeout_s, max_bytes=max_bytes, budget=budget, wait=wait)
         self.given_up = 0
         """Files that were not complete in time."""
 
@@ -118,11 +125,20 @@ class FolderWatch:
         """
         now_s = time.monotonic() if now_s is None else now_s
         for name in self._listing.look(now_s):
-            self._pending[name] = _Pending(path=f"{self._root}/{name}", first_s=now_s, changed_s=now_s)
+            path = f"{self._root}/{name}"
+            if format_suffix(name) in HDF5_SUFFIXES:
+                self._hdf5.follow(name, Path(path), now_s)
+            else:
+                self._pending[name] = _Pending(path=path, first_s=now_s, changed_s=now_s)
         for name in list(self._pending):
             found = self._check(name, now_s)
             if found is not None:
                 yield found
+        yield from self._hdf5.look(now_s)
+
+    def close(self) -> None:
+        """Close what is open; look no more after it."""
+        self._hdf5.close()
 
     def _check(self, name: str, now_s: float) -> FoundFile | None:
         pending = self._pending[name]

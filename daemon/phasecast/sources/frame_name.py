@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass
 
-SUFFIXES = (".cbf", ".tif", ".tiff", ".edf", ".raw")
+HDF5_SUFFIXES = (".h5", ".hdf5", ".nxs")
+"""Files that may hold many frames and grow."""
+SUFFIXES = (".cbf", ".tif", ".tiff", ".edf", ".raw", *HDF5_SUFFIXES)
 _DELIMITED_NUMBER = re.compile(r"(?:^|(?<=[_\-]))\d{1,15}(?=$|[_\-])")
 _NUMBER = re.compile(r"\d{1,15}")
 
