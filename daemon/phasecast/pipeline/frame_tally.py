@@ -86,7 +86,7 @@ class FrameTally:
     def add_defect(self, defect: Defect) -> None:
         """Something came that cannot be read; if it is known which frame it was, that frame came too."""
         self._counts["decode_errors"] += 1
-        if defect.number is not None:
+        if defect.frame_id is not None and defect.number is not None:
             self.add(series_of_defect(defect), defect.number, defect.reference)
 
     def add_dropped(self, frames: int) -> None:
