@@ -67,6 +67,7 @@ bench_app.command("integrate")(bench.bench_integrate)
 bench_app.command("live")(bench.bench_live)
 bench_app.command("page")(bench.bench_page)
 bench_app.command("classify")(bench.bench_classify)
+bench_app.command("decode")(bench.bench_decode)
 
 
 @app.callback(invoke_without_command=True)

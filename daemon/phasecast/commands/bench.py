@@ -95,3 +95,18 @@ def bench_classify(
         print_json(report)
     else:
         typer.echo(format_report(report))
+
+
+def bench_decode(as_json: AsJson = False) -> None:
+    """Time the decoding of one PILATUS 100k frame over SIMPLON V1 and V2, beside the bare decompression.
+
+    Example: phasecast bench decode
+    """
+    from phasecast.sources.simplon_benchmark import bench_decode as measure
+    from phasecast.sources.simplon_benchmark import format_report
+
+    report = measure()
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(format_report(report))
