@@ -26,7 +26,7 @@ class Relay:
             ports[wire] = socket.bind_to_random_port("tcp://127.0.0.1")
         self.addresses = {
             "frames": f"simplon://127.0.0.1:{ports['frames']}",
-            "documents": f"bluesky://127.0.0.1:{ports['documents']}?prefix=bl16xu",
+            "documents": f"bluesky://127.0.0.1:{ports['documents']}?prefix=bl16xu&codec=pickle",
         }
         self.slipped_in = {"frames": 0, "documents": 0}
         """Messages that were slipped in."""

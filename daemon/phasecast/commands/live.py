@@ -31,6 +31,23 @@ def live_xrd(
     copy_frames: Annotated[
         bool, typer.Option("--copy-frames", help="Copy frame files into the capture; else path, size and SHA-256.")
     ] = False,
+    document_root: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--document-root",
+            help="Folder in which files that bluesky documents name may be read; FOLDER-IN-DOCUMENTS=FOLDER-HERE "
+            "where it is called otherwise. Several may be given.",
+            show_default=False,
+        ),
+    ] = None,
+    publish: Annotated[
+        str,
+        typer.Option(
+            "--publish",
+            help="Publish results as bluesky documents: tcp://127.0.0.1:5580, or a proxy's in port with ?connect=1; "
+            "also ?prefix=, own_keys=, server_key=, client_keys= (CURVE).",
+        ),
+    ] = "",
     once: Annotated[bool, typer.Option("--once", help="End after the first scan is finished.")] = False,
     catalog: LiveCatalog = "embedded",
 ) -> None:
@@ -53,6 +70,8 @@ def live_xrd(
             expected_points=expected_points,
             close_after_idle_s=close_after_idle_s,
             copy_frames=copy_frames,
+            document_roots=tuple(document_root or ()),
+            publish=publish,
             once=once,
             catalog=catalog,
         )

@@ -38,6 +38,10 @@ class FrameError(PhasecastError):
     """One raw frame that cannot be reduced; the scan goes on without it."""
 
 
+class IncompleteFileError(FrameError):
+    """A file that ends before its frame does: it is still being written, or was cut."""
+
+
 class BundleMismatchError(PhasecastError):
     """A model bundle that does not fit the profile it is used with."""
 

@@ -83,6 +83,8 @@ class Frame:
         Other numbers the frame itself carries.
     reference
         Where to read it again.
+    run
+        Uid of the raw run whose documents name it; empty where its wire does not say.
     """
 
     frame_id: FrameId
@@ -96,6 +98,7 @@ class Frame:
     position_um: Mapping[str, float] = field(default_factory=dict)
     scalars: Mapping[str, float] = field(default_factory=dict)
     reference: FrameReference
+    run: str = ""
 
 
 class FrameStore(Protocol):

@@ -200,6 +200,8 @@ class Defect:
         Where the raw bytes lie.
     series
         Series of that frame, where it is not what stands before the last ``/`` of `frame_id`.
+    run
+        Uid of the raw run whose documents name that frame; empty where its wire does not say.
     """
 
     reason: str
@@ -212,6 +214,7 @@ class Defect:
     hardware_s: float | None = None
     reference: FrameReference | None = None
     series: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,6 +206,11 @@ class ScanDesk:
             self._series.park(message.series, record).start = message
 
     def _take_frame(self, frame: Frame, outcome: Outcome, record: RawRecord) -> None:
+        if frame.run:
+            named = self._scan_named(frame.run, frame.received_s)
+            if named is not None:
+                named.fold.add_frame(ticket_of(frame), outcome, scalars=frame.scalars)
+            return
         if self._fold_rules.frames_place_themselves:
             self._open_implicit(frame.frame_id, frame.series, record)
         if self._series.is_barred(frame.series):
@@ -224,7 +229,24 @@ class ScanDesk:
             self._series.park(frame.series, record).add((ticket, outcome))
             self.counters["frames_parked"] += 1
 
+    def _scan_named(self, run: str, received_s: float) -> OpenScan | None:
+        """Return the open scan whose documents name a frame, which is heard of; None, and counted, if it is closed."""
+        scan = self._open.get(ScanUid(run))
+        if scan is None:
+            self.counters["frames_after_close"] += 1
+            return None
+        scan.has_series = True
+        scan.hear(received_s)
+        return scan
+
     def _take_defect(self, defect: Defect, record: RawRecord) -> None:
+        if defect.run:
+            named = self._scan_named(defect.run, defect.received_s)
+            if named is not None:
+                named.fold.add_defect(defect)
+            logger.warning("%s: %s", defect.channel, defect.detail)
+            self.counters[defect.reason.replace(" ", "_")] += 1
+            return
         series = series_of_defect(defect)
         if self._fold_rules.frames_place_themselves and defect.frame_id and defect.number is not None:
             self._open_implicit(defect.frame_id, series, record)

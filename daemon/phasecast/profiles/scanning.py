@@ -164,6 +164,24 @@ class FrameFiles(ProfilePart):
         return self
 
 
+DocumentRootText = Annotated[
+    str, Field(pattern=r"^[^=]+(=/.*)?$", description="Absolute folder, or folder-in-documents=folder-here.")
+]
+
+
+class Documents(ProfilePart):
+    """What is read of the files that bluesky documents name."""
+
+    roots: tuple[DocumentRootText, ...] = Field(
+        default=(),
+        description="Folders in which files that documents name may be read: '/data', or '/ramdisk=/mnt/ioc' where "
+        "documents call it otherwise than this machine. Without one, frames come over another wire.",
+    )
+    image_field: str = Field(
+        default="", description="Data key of the detector's frames, where documents name several; else its only one."
+    )
+
+
 class Reporting(ProfilePart):
     """The report that is made when a scan ends."""
 

@@ -10,7 +10,7 @@ from phasecast.profiles.instrument import Corrections, Detector, Geometry, Patte
 from phasecast.profiles.monitors import Monitors
 from phasecast.profiles.sample import SampleNames
 from phasecast.profiles.scan_declaration import PositionLog
-from phasecast.profiles.scanning import Footprint, FrameFiles, Join, Positions, Reporting
+from phasecast.profiles.scanning import Documents, Footprint, FrameFiles, Join, Positions, Reporting
 
 SCHEMA_VERSION = 1
 
@@ -71,6 +71,9 @@ class Profile(ProfilePart):
     frame_files: FrameFiles = Field(
         default=FrameFiles(),
         description="How frames that arrive as files are recognised, numbered and placed.",
+    )
+    documents: Documents = Field(
+        default=Documents(), description="What is read of the files that bluesky documents name."
     )
     sample: SampleNames = Field(default=SampleNames(), description="Where the sample of a scan is named.")
     report: Reporting = Field(default=Reporting(), description="The report that is made when a scan ends.")

@@ -59,6 +59,8 @@ class DerivedRuns:
         What else is known of a sample, and whose scans are taken; None: nothing, and everybody's.
     profile_for
         Returns the profile of a scan that has its own; None for one that has not.
+    also
+        Takes every document after the result file did; must not fail. None for nobody.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class DerivedRuns:
     settings: Mapping[str, Any] = field(default_factory=dict)
     samples: SampleSources | None = None
     profile_for: Callable[[ScanStart], Profile | None] = lambda _: None
+    also: Callable[[str, Document], None] | None = None
     _unfinished: dict[str, UnfinishedResult] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
     _open: dict[str, NexusSink] = field(default_factory=dict)
@@ -119,6 +122,8 @@ class DerivedRuns:
 
         def publish(name: str, doc: Document) -> None:
             sink(name, doc)
+            if self.also is not None:
+                self.also(name, doc)
             if name == "stop":
                 self._finish(start.uid)
 

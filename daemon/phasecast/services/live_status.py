@@ -15,6 +15,7 @@ from phasecast.services.declaring import Declaring
 from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.process_usage import peak_memory_mb
 from phasecast.services.rates import RateMeter
+from phasecast.sinks.publisher import DocumentPublisher
 from phasecast.sources.capture import CaptureReader, CaptureWriter
 from phasecast.sources.scan_switch import ScanSwitch
 
@@ -33,6 +34,7 @@ class LiveStatus:
     reader: CaptureReader
     declaring: Declaring
     switch: ScanSwitch | None
+    publisher: DocumentPublisher | None = None
     _frame_rate: RateMeter = field(default_factory=lambda: RateMeter(5.0))
     _growth: RateMeter = field(default_factory=lambda: RateMeter(60.0))
     _growth_bytes_per_s: float = 0.0
@@ -65,6 +67,7 @@ class LiveStatus:
             "device_note": self.runs.stage.integrator.device_note,
             "profile": self.runs.profile.name,
             "model": self._describe_model(),
+            "publishing": self.publisher.status() if self.publisher is not None else None,
         }
 
     def _describe_source(self, receiver: Receiver) -> dict[str, Any]:

@@ -22,10 +22,12 @@ from phasecast.services.catalog_follow import NONE, CatalogAfterScan
 from phasecast.services.data_directory_guard import require_local_disk
 from phasecast.services.declared import declare
 from phasecast.services.declaring import Declaring
+from phasecast.services.document_fetching import with_documents
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.live_status import SERVICE, LiveStatus
-from phasecast.services.placing import source_options
+from phasecast.services.placing import source_options, with_roots
+from phasecast.services.publishing import open_publisher
 from phasecast.services.sample_sources import SampleSources
 from phasecast.services.scan_requests import SCAN_REQUEST_BYTES, ScanRequests
 from phasecast.services.xrd_loop import LoopOptions, build_loop
@@ -56,6 +58,8 @@ class LiveOptions:
     expected_points: int | None = None
     close_after_idle_s: float = 900.0
     copy_frames: bool = False
+    document_roots: tuple[str, ...] = ()
+    publish: str = ""
     once: bool = False
     catalog: str = NONE
 
@@ -103,7 +107,7 @@ def run_live_xrd(options: LiveOptions) -> int:
     PhasecastError
         If it cannot start: no such profile, geometry, bundle or source, or a data directory on a network file system.
     """
-    profile = load_profile(options.profile)
+    profile = with_roots(load_profile(options.profile), options.document_roots)
     uris = options.sources or profile.sources
     declared = declare(profile, options.scan) if options.scan is not None else None
     if declared is not None:
@@ -125,7 +129,8 @@ def run_live_xrd(options: LiveOptions) -> int:
     if declared is not None:
         wires = declared.wires(wires)
     sources = [open_source(uri, wires) for uri in uris]
-    receivers = [source.receiver for source in sources]
+    wires, fetching = with_documents(sources, wires)
+    receivers = [*(source.receiver for source in sources), *fetching]
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         catalog = stack.enter_context(CatalogAfterScan(directory, options.catalog))
@@ -152,6 +157,10 @@ def run_live_xrd(options: LiveOptions) -> int:
             samples=SampleSources(directory, profile, uris),
         )
         stack.callback(loop.runs.close)
+        publisher = open_publisher(options.publish, uris) if options.publish else None
+        if publisher is not None:
+            stack.callback(publisher.close)
+            loop.runs.also = publisher
         capture = stack.enter_context(CaptureWriter(directory.captures))
         reader = stack.enter_context(CaptureReader(directory.captures, loop.replay_from or capture.end))
         runner = loop.runner(reader, stage=stage, clock=time.time)
@@ -185,6 +194,7 @@ def run_live_xrd(options: LiveOptions) -> int:
                 reader=reader,
                 declaring=declaring,
                 switch=loop.switch,
+                publisher=publisher,
             ).describe,
             status=StatusFile(directory.status / f"{SERVICE}.json"),
             declaring=declaring,

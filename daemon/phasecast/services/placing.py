@@ -1,13 +1,15 @@
 """From what a profile declares to what the fold needs."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from phasecast.pipeline.fold_rules import FoldRules
 from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
 from phasecast.profiles.orientation import StageFrame
 from phasecast.services.monitors import beam_rules, scalar_fields
+from phasecast.sources.document_options import DocumentOptions
+from phasecast.sources.document_roots import DocumentRoot
 from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.uri import SourceOptions
 
@@ -43,7 +45,26 @@ def source_options(profile: Profile) -> SourceOptions:
         sidecar=files.sidecar,
         read_budget=ReadBudget(files.max_read_mb_per_s * 1e6),
         copy_frames=files.copy_frames,
+        documents=DocumentOptions(
+            stage_fields=stage_fields(profile),
+            image_field=profile.documents.image_field,
+            roots=tuple(map(DocumentRoot.parse, profile.documents.roots)),
+        ),
     )
+
+
+def with_roots(profile: Profile, roots: Sequence[str]) -> Profile:
+    """Return the profile with further folders in which files that documents name may be read."""
+    if not roots:
+        return profile
+    documents = profile.documents.model_copy(update={"roots": (*profile.documents.roots, *roots)})
+    return profile.model_copy(update={"documents": documents})
+
+
+def stage_fields(profile: Profile) -> tuple[str, ...]:
+    """Return the event fields of the sample's coordinates; empty where the profile names none."""
+    positions = profile.positions
+    return (positions.horizontal.field, positions.vertical.field) if positions is not None else ()
 
 
 def _raw_shape(profile: Profile) -> tuple[int, int] | None:

@@ -69,7 +69,7 @@ class DocumentWire:
         self._thread.start()
         self.in_address = str(self._proxy.in_port)
         self.out_address = str(self._proxy.out_port)
-        self.uri = f"{self.out_address.replace('tcp://', 'bluesky://')}?prefix={prefix}"
+        self.uri = f"{self.out_address.replace('tcp://', 'bluesky://')}?prefix={prefix}&codec={serializer}"
         dumps = pickle.dumps if serializer == "pickle" else _msgpack
         self._publisher = Publisher(self.in_address.removeprefix("tcp://"), prefix=prefix.encode(), serializer=dumps)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

@@ -10,7 +10,7 @@ import json
 import pickle  # noqa: TID251 - the one guarded exception: bluesky's default serialiser, replayed against stand-ins
 import pickletools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgpack
@@ -20,24 +20,39 @@ from numpy.typing import NDArray
 
 from phasecast.core.errors import WireError
 
+CODECS = ("msgpack", "json", "pickle")
+"""How a document may be serialised. On a wire, pickle is let in where it is named only."""
+
+_REMEDY = "let the publisher send msgpack, or add codec={} to the source"
 _MAX_VALUES = 500_000
 """References in a pickle can make a small message describe an exponentially large document."""
 _MAX_DEPTH = 64
 _PLAIN_DTYPE = re.compile(r"[<>|=]?(?:\?|[biufcSU]\d{1,6})")
 
 
-def decode_document(body: bytes) -> dict[str, Any]:
+def decode_document(body: bytes, codecs: Collection[str] = CODECS) -> dict[str, Any]:
     """Return the document, made of dict, list, str, bytes, numbers, None and numpy arrays of plain types.
+
+    Parameters
+    ----------
+    body
+        The document as it was serialised.
+    codecs
+        Which of `CODECS` are let in.
 
     Raises
     ------
     WireError
-        If the bytes are no document in pickle (protocol 2 on), msgpack or JSON, or name anything that is not plain.
+        If the bytes are no document in pickle (protocol 2 on), msgpack or JSON, name anything that is not plain, or
+        are serialised in a way that is not let in.
     """
     if not body:
         raise WireError("empty document")
     try:
-        value = _Plain().reduce(_decoder_of(body)(body))
+        codec = _codec_of(body)
+        if codec not in codecs:
+            raise WireError(f"document is in {codec}, which is not let in", remedy=_REMEDY.format(codec))
+        value = _Plain().reduce(_DECODERS[codec](body))
     except WireError:
         raise
     # Whatever a hostile body makes a decoder raise, it is one bad message and not the end of the stream.
@@ -48,15 +63,15 @@ def decode_document(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _decoder_of(body: bytes) -> Callable[[bytes], object]:
+def _codec_of(body: bytes) -> str:
     first = body[0]
     if body.lstrip()[:1] == b"{":
-        return json.loads
+        return "json"
     # 0x80 is also msgpack's empty map, but nothing can follow that one.
     if first == 0x80 and len(body) > 1:
-        return _load_pickle
+        return "pickle"
     if 0x80 <= first <= 0x8F or first in (0xDE, 0xDF):
-        return _load_msgpack
+        return "msgpack"
     raise WireError(f"document begins with byte 0x{first:02x}: neither pickle, msgpack nor JSON")
 
 
@@ -209,6 +224,13 @@ def _load_pickle(body: bytes) -> object:
         if opcode.name == "LONG_BINPUT" and not (isinstance(argument, int) and argument < len(body)):
             raise WireError("pickle memo index refused")
     return _DocumentUnpickler(io.BytesIO(body)).load()
+
+
+_DECODERS: Mapping[str, Callable[[bytes], object]] = {
+    "json": json.loads,
+    "msgpack": _load_msgpack,
+    "pickle": _load_pickle,
+}
 
 
 class _Plain:

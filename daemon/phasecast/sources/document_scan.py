@@ -13,7 +13,8 @@ from phasecast.core.scan import ScanAxis, ScanStart, ScanUid
 _NAME_IN_REPR = re.compile(r"name='([^']*)'")
 _USED = {"uid", "scan_id", "time", "plan_name", "shape", "snaking", "num_points"}
 _MAX_AXES = 8
-_MAX_POINTS = 10**8
+_MAX_POINTS = 5_000_000
+"""What is announced is allocated at once, about a hundred bytes a point."""
 
 
 def read_uid(value: object, name: str) -> str:
@@ -40,6 +41,11 @@ def point_stream(start: Mapping[str, Any]) -> str:
     for _, stream in _dimensions(start):
         return stream
     return "primary"
+
+
+def states_stream(start: Mapping[str, Any]) -> bool:
+    """Whether the start document names the stream whose events are its points."""
+    return bool(_dimensions(start))
 
 
 def read_start(start: Mapping[str, Any], received_s: float) -> ScanStart:

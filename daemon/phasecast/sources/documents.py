@@ -1,40 +1,44 @@
 """Bluesky documents over 0MQ: scans, positions and monitors as a RunEngine publishes them."""
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import zmq
 
+from phasecast.core.curve_keys import CurveKeys
+from phasecast.core.documents import HEADER_KEY, RAW_UID_KEY
 from phasecast.core.errors import WireError
 from phasecast.core.frame import FrameKey, counter_key, datum_key
 from phasecast.core.record import Channel, RawRecord
-from phasecast.core.scan import Defect, Message, PointMeasured, ScanStop, ScanUid
-from phasecast.sources.document_codec import decode_document
-from phasecast.sources.document_files import datum_file_keys
-from phasecast.sources.document_scan import number_of, point_stream, read_start, read_uid
+from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanStop, ScanUid
+from phasecast.sources.document_codec import CODECS, decode_document
+from phasecast.sources.document_runs import Bounded, DataKeys, NominalGrid, Run, Stream
+from phasecast.sources.document_scan import number_of, point_stream, read_start, read_uid, states_stream
+from phasecast.sources.document_streams import StreamDatum, StreamRows
+from phasecast.sources.document_wishes import DocumentWishes
+from phasecast.sources.wanted_frames import Wanted, WantedRows
 from phasecast.sources.zmq_receiver import ZmqReceiver
 
 CHANNEL = Channel("bluesky")
+FETCHED = "files"
+"""Part of the channel's name that says that frames which documents name are fetched from their files."""
 
 MALFORMED = "malformed document"
 UNKNOWN_NAME = "unknown document"
 UNKNOWN_RUN = "document of an unknown run"
 LOST = "lost document"
 NO_POSITION = "position missing"
+AMBIGUOUS = "several detectors"
 
 _HIGH_WATER_MARK = 100_000
 """A PUB drops in silence at the reader's mark: 1422 of 6000 events were lost at the default of 1000."""
 _MAX_DOCUMENT_BYTES = 16 << 20
 _MAX_RUNS = 16
-_MAX_RESOURCES = 1_000
-_MAX_DATUMS = 20_000
-_IGNORED = frozenset({"stream_resource", "stream_datum", "bulk_events", "bulk_datum"})
-
-_Value = TypeVar("_Value")
+_MAX_JUMP = 1_000_000
+"""Points that one event may skip: a table of points reaches up to the last one."""
+_IGNORED = frozenset({"bulk_events", "bulk_datum"})
 
 
 class DocumentReceiver(ZmqReceiver):
@@ -48,9 +52,13 @@ class DocumentReceiver(ZmqReceiver):
         The publisher's prefix; other prefixes are not received.
     channel
         Name of the wire in the capture.
+    curve
+        Keys where the proxy asks for CURVE; None for none.
     """
 
-    def __init__(self, address: str, *, prefix: str = "", channel: Channel = CHANNEL) -> None:
+    def __init__(
+        self, address: str, *, prefix: str = "", channel: Channel = CHANNEL, curve: CurveKeys | None = None
+    ) -> None:
         super().__init__(
             channel,
             address,
@@ -58,38 +66,8 @@ class DocumentReceiver(ZmqReceiver):
             high_water_mark=_HIGH_WATER_MARK,
             # With its blank: "bl1" alone would also match "bl10".
             subscription=prefix.encode() + b" ",
+            curve=curve,
         )
-
-
-class _Bounded(OrderedDict[str, _Value]):
-    """A dict that forgets its oldest entries: what never ends must not fill the memory."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self._limit = limit
-
-    def put(self, key: str, value: _Value) -> None:
-        self[key] = value
-        self.move_to_end(key)
-        while len(self) > self._limit:
-            self.popitem(last=False)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """What later documents of one run are read with."""
-
-    uid: ScanUid
-    stream: str
-    fields: tuple[str, ...]
-    last_seq: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Descriptor:
-    run: _Run
-    is_points: bool
-    external: frozenset[str]
 
 
 class DocumentDecoder:
@@ -101,32 +79,59 @@ class DocumentDecoder:
         Event field with the detector's own number of the frame of that point; it becomes a frame key.
     counter_offset
         Added to that number, where the detector's frames begin at another one.
+    stage_fields
+        Event fields that are positions also where the scan does not name them as axes.
+    image_field
+        Data key of the detector, where a run has several; empty: its only one.
+    fetches
+        Whether frames and streamed positions are fetched from the files that documents name. Then events of streamed
+        frames bear the keys of those frames.
+    want
+        Takes what is to be fetched; None where it was fetched before, as in a replay.
+    codecs
+        How documents may be serialised.
     """
 
-    def __init__(self, *, counter_field: str | None = None, counter_offset: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        counter_field: str | None = None,
+        counter_offset: int = 0,
+        stage_fields: Sequence[str] = (),
+        image_field: str = "",
+        fetches: bool = False,
+        want: Callable[[Wanted], None] | None = None,
+        codecs: Sequence[str] = CODECS,
+    ) -> None:
         self._counter_field = counter_field
         self._counter_offset = counter_offset
-        self._runs: _Bounded[_Run] = _Bounded(_MAX_RUNS)
-        self._descriptors: _Bounded[_Descriptor] = _Bounded(_MAX_RUNS * 16)
-        self._resources: _Bounded[Mapping[str, Any]] = _Bounded(_MAX_RESOURCES)
-        self._datums: _Bounded[tuple[str, Mapping[str, Any]]] = _Bounded(_MAX_DATUMS)
+        self._stage_fields = tuple(stage_fields)
+        self._image_field = image_field
+        self._fetches = fetches
+        self._codecs = frozenset(codecs)
+        self._wishes = DocumentWishes(want if fetches else None)
+        self._runs: Bounded[Run] = Bounded(_MAX_RUNS)
+        self._streams: Bounded[Stream] = Bounded(_MAX_RUNS * 16)
+        self._handlers = {
+            "start": self._start,
+            "descriptor": self._descriptor,
+            "event": self._event,
+            "event_page": self._event_page,
+            "resource": self._resource,
+            "datum": self._datum,
+            "datum_page": self._datum_page,
+            "stream_resource": self._stream_resource,
+            "stream_datum": self._stream_datum,
+            "stop": self._stop,
+        }
 
     def decode(self, record: RawRecord) -> Iterator[Message]:
         """Yield the messages of one record; what cannot be read becomes a Defect."""
         try:
             name, body = _split(record)
-            handler = {
-                "start": self._start,
-                "descriptor": self._descriptor,
-                "event": self._event,
-                "event_page": self._event_page,
-                "resource": self._resource,
-                "datum": self._datum,
-                "datum_page": self._datum_page,
-                "stop": self._stop,
-            }.get(name)
+            handler = self._handlers.get(name)
             if handler is not None:
-                yield from handler(record, decode_document(body))
+                yield from handler(record, decode_document(body, self._codecs))
             elif name not in _IGNORED:
                 yield _defect(record, UNKNOWN_NAME, f"document name {name[:60]!r} is not one of bluesky's")
         except WireError as error:
@@ -134,9 +139,21 @@ class DocumentDecoder:
 
     def _start(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
         scan = read_start(doc, record.received_s)
-        run = _Run(uid=scan.uid, stream=point_stream(doc), fields=tuple(axis.field for axis in scan.axes))
-        self._runs.put(scan.uid, run)
-        yield scan
+        axes = tuple(axis.field for axis in scan.axes)
+        run = Run(
+            uid=scan.uid,
+            stream=point_stream(doc),
+            stream_is_stated=states_stream(doc),
+            axes=axes,
+            position_fields=(*axes, *(field for field in self._stage_fields if field not in axes)),
+            nominal=NominalGrid.of(doc, scan),
+            is_own=RAW_UID_KEY in doc and isinstance(doc.get(HEADER_KEY), dict),
+        )
+        for forgotten in self._runs.put(scan.uid, run):
+            self._wishes.end(forgotten)
+        # a result of ours that comes back is no scan
+        if not run.is_own:
+            yield scan
 
     def _descriptor(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
         uid = read_uid(doc.get("uid"), "uid of the descriptor")
@@ -144,36 +161,71 @@ class DocumentDecoder:
         if run is None:
             yield _defect(record, UNKNOWN_RUN, f"descriptor of run {str(doc['run_start'])[:36]}: no start came")
             return
-        keys = doc.get("data_keys")
-        keys = keys if isinstance(keys, dict) else {}
-        external = frozenset(field for field, key in keys.items() if isinstance(key, dict) and "external" in key)
-        is_points = doc.get("name") == run.stream
-        self._descriptors.put(uid, _Descriptor(run=run, is_points=is_points, external=external))
+        content = doc.get("data_keys")
+        content = content if isinstance(content, dict) else {}
+        keys = DataKeys.of(content)
+        name, is_streamed = str(doc.get("name"))[:256], bool(keys.streamed) and len(keys.streamed) == keys.count
+        # a fly scan whose plan did not say which stream its points are: that of the detector
+        if name != run.stream and keys.images and not run.has_points and (is_streamed or not run.stream_is_stated):
+            run.stream = name
+        is_points = name == run.stream and not run.is_own
+        image = self._image_of(keys)
+        if is_points and self._fetches and not image and len(keys.images) > 1:
+            detail = f"run {run.uid[:36]} has frames of {', '.join(keys.images)[:120]}: say which with image_field"
+            yield _defect(record, AMBIGUOUS, detail)
+        run.has_points |= is_points
+        described = content.get(image)
+        shape = described.get("shape") if isinstance(described, dict) else None
+        per_point = shape[0] if isinstance(shape, list) and len(shape) > 2 and shape[0] is not None else 1
+        self._streams.put(
+            uid,
+            Stream(
+                uid=uid,
+                run=run,
+                is_points=is_points,
+                external=keys.external,
+                image=image,
+                frames_per_point=per_point,
+                image_is_streamed=image in keys.streamed,
+                numbers=keys.numbers,
+                rows=StreamRows(
+                    fields=tuple(field for field in (*keys.numbers, image) if field) or tuple(sorted(keys.streamed)),
+                    first_seq=run.last_seq + 1,
+                )
+                if is_streamed
+                else None,
+            ),
+        )
+
+    def _image_of(self, keys: DataKeys) -> str:
+        if self._image_field:
+            return self._image_field if self._image_field in keys.external | keys.streamed else ""
+        return keys.images[0] if len(keys.images) == 1 else ""
 
     def _event(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
         uid = read_uid(doc.get("descriptor"), "descriptor of the event")
-        descriptor = self._descriptors.get(uid)
+        stream = self._streams.get(uid)
         seq = doc.get("seq_num")
-        if descriptor is None:
+        if stream is None:
             detail = f"event {str(seq)[:20]} refers to descriptor {uid[:36]}, which never came"
             yield _defect(record, UNKNOWN_RUN, detail)
             return
-        if not descriptor.is_points:
+        if not stream.is_points:
             return
-        data = doc.get("data")
-        if isinstance(seq, bool) or not isinstance(seq, int) or not 0 < seq < 2**40:
-            raise WireError(f"event of run {descriptor.run.uid[:36]}: seq_num {str(seq)[:20]!r} is not from 1")
+        data, run = doc.get("data"), stream.run
+        if isinstance(seq, bool) or not isinstance(seq, int) or not 0 < seq <= run.last_seq + _MAX_JUMP:
+            raise WireError(f"event of run {run.uid[:36]}: seq_num {str(seq)[:20]!r} does not follow {run.last_seq}")
         if not isinstance(data, dict):
-            raise WireError(f"event {seq} of run {descriptor.run.uid[:36]} has no data")
-        run = descriptor.run
+            raise WireError(f"event {seq} of run {run.uid[:36]} has no data")
         if seq > run.last_seq + 1:
             missing = str(seq - 1) if seq == run.last_seq + 2 else f"{run.last_seq + 1} to {seq - 1}"
             yield _defect(record, LOST, f"event {missing} of run {run.uid[:36]} never arrived")
         # A RunEngine that rewinds after a pause repeats numbers: the point is measured again.
         run.last_seq = max(run.last_seq, seq)
         numbers = {field: value for field, item in data.items() if (value := number_of(item)) is not None}
-        position = {field: numbers[field] for field in run.fields if isfinite(numbers.get(field, float("nan")))}
-        absent = [field for field in run.fields if field not in position]
+        fields = run.position_fields
+        position = {field: numbers[field] for field in fields if isfinite(numbers.get(field, float("nan")))}
+        absent = [field for field in run.axes if field not in position]
         if absent:
             yield _defect(record, NO_POSITION, f"event {seq} of run {run.uid[:36]} lacks {', '.join(absent)}")
         time_s = number_of(doc.get("time"))
@@ -183,9 +235,11 @@ class DocumentDecoder:
             time_s=record.received_s if time_s is None else time_s,
             received_s=record.received_s,
             position=position,
-            scalars={field: value for field, value in numbers.items() if field not in run.fields},
-            frame_keys=self._frame_keys(data, numbers, descriptor),
+            scalars={field: value for field, value in numbers.items() if field not in fields},
+            frame_keys=self._frame_keys(data, numbers, stream, seq),
         )
+        if isinstance(data.get(stream.image), str) and not stream.image_is_streamed:
+            self._wishes.want_datum(data[stream.image], run.uid, record.received_s)
 
     def _event_page(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
         columns = doc.get("data")
@@ -193,40 +247,127 @@ class DocumentDecoder:
             raise WireError("event page without data")
         numbers = _column(doc, "seq_num")
         times = _column(doc, "time") if "time" in doc else [None] * len(numbers)
-        if any(len(_column(columns, field)) != len(numbers) for field in columns) or len(times) != len(numbers):
+        columns = {field: _column(columns, field) for field in columns}
+        if any(len(column) != len(numbers) for column in columns.values()) or len(times) != len(numbers):
             raise WireError("columns of an event page differ in length")
         for row, (seq, time_s) in enumerate(zip(numbers, times, strict=True)):
-            data = {field: _column(columns, field)[row] for field in columns}
+            data = {field: column[row] for field, column in columns.items()}
             event = {"descriptor": doc.get("descriptor"), "seq_num": seq, "time": time_s, "data": data}
             yield from self._event(record, event)
 
     def _resource(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
-        self._resources.put(read_uid(doc.get("uid"), "uid of the resource"), doc)
+        self._wishes.add_resource(doc)
         yield from ()
 
     def _datum(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
-        kwargs = doc.get("datum_kwargs")
-        datum_id = read_uid(doc.get("datum_id"), "datum_id")
-        resource = read_uid(doc.get("resource"), "resource of the datum")
-        self._datums.put(datum_id, (resource, kwargs if isinstance(kwargs, dict) else {}))
+        self._wishes.add_datum(doc)
         yield from ()
 
     def _datum_page(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
         ids = _column(doc, "datum_id")
         columns = doc.get("datum_kwargs")
-        columns = columns if isinstance(columns, dict) else {}
-        if any(len(_column(columns, name)) != len(ids) for name in columns):
+        columns = {name: _column(columns, name) for name in columns} if isinstance(columns, dict) else {}
+        if any(len(column) != len(ids) for column in columns.values()):
             raise WireError("columns of a datum page differ in length")
         for row, datum_id in enumerate(ids):
-            kwargs = {name: _column(columns, name)[row] for name in columns}
-            datum = {"datum_id": datum_id, "datum_kwargs": kwargs, "resource": doc.get("resource")}
-            yield from self._datum(record, datum)
+            kwargs = {name: column[row] for name, column in columns.items()}
+            self._wishes.add_datum({"datum_id": datum_id, "datum_kwargs": kwargs, "resource": doc.get("resource")})
+        yield from ()
+
+    def _stream_resource(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
+        self._wishes.add_stream_resource(doc)
+        yield from ()
+
+    def _stream_datum(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
+        datum = StreamDatum.of(doc)
+        stream, resource = self._streams.get(datum.descriptor), self._wishes.stream_resource(datum.resource)
+        if stream is None or resource is None:
+            missing = datum.descriptor if stream is None else datum.resource
+            yield _defect(record, UNKNOWN_RUN, f"a stream datum refers to {missing[:36]}, which never came")
+            return
+        if not stream.is_points:
+            return
+        gaps = list(stream.rows.add(datum, resource)) if stream.rows is not None else []
+        for first, last in gaps:
+            detail = f"{resource.data_key[:60]} of points {first} to {last} of run {stream.run.uid[:36]} never arrived"
+            yield _defect(record, LOST, detail)
+        if resource.data_key == stream.image:
+            self._wishes.want_stream(stream, datum, resource, record.received_s)
+        if stream.rows is not None:
+            yield from self._rows(record, stream, *stream.rows.take())
+
+    def _rows(self, record: RawRecord, stream: Stream, first_seq: int, count: int) -> Iterator[Message]:
+        """Make points of a fly scan: without events, they are what its streams cover."""
+        run = stream.run
+        if not count or stream.rows is None:
+            return
+        run.last_seq = max(run.last_seq, first_seq + count - 1)
+        numbers = stream.numbers if self._fetches else ()
+        needed = run.axes or self._stage_fields
+        given: dict[str, tuple[float, ...]] = {}
+        if any(field not in numbers for field in needed):
+            places = [run.nominal.position(first_seq + k) if run.nominal is not None else {} for k in range(count)]
+            given = {
+                field: tuple(place.get(field, float("nan")) for place in places)
+                for field in run.axes
+                if field not in numbers and any(field in place for place in places)
+            }
+            yield from self._doubt_nominal(record, run, given, [field for field in needed if field not in numbers])
+        has_frames = self._fetches and stream.image_is_streamed
+        if numbers:
+            self._wishes.want_rows(
+                WantedRows(
+                    run=run.uid,
+                    name=stream.uid,
+                    first_seq=first_seq,
+                    count=count,
+                    axes=tuple(field for field in run.position_fields if field in numbers or field in given),
+                    columns=tuple(stream.rows.columns(numbers, first_seq, count)),
+                    given=given,
+                    has_frames=has_frames,
+                    time_s=record.received_s,
+                )
+            )
+            return
+        for k in range(count):
+            yield PointMeasured(
+                uid=run.uid,
+                index=first_seq + k - 1,
+                time_s=record.received_s,
+                received_s=record.received_s,
+                position={field: column[k] for field, column in given.items() if isfinite(column[k])},
+                frame_keys=(datum_key(f"{stream.uid}/{first_seq + k}"),) if has_frames else (),
+                time_is_measured=False,
+            )
+
+    @staticmethod
+    def _doubt_nominal(
+        record: RawRecord, run: Run, given: Mapping[str, Any], fields: Sequence[str]
+    ) -> Iterator[Message]:
+        """Say once that positions are the plan's, or that there are none."""
+        if "nominal" in run.said:
+            return
+        run.said.add("nominal")
+        if given:
+            reason = f"no stream holds {', '.join(fields)[:120]}: positions are the plan's, not measured ones"
+            yield PositionDoubt(uid=run.uid, from_index=0, to_index=None, reason=reason)
+        elif fields:
+            detail = f"run {run.uid[:36]} has no events, and neither streams nor shape and extents for"
+            yield _defect(record, NO_POSITION, f"{detail} {', '.join(fields)[:120]}")
 
     def _stop(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
         uid = read_uid(doc.get("run_start"), "run_start of the stop document")
         run = self._runs.pop(uid, None)
         if run is None:
             yield _defect(record, UNKNOWN_RUN, f"stop of run {uid[:36]}: no start came")
+            return
+        streams = [stream for stream in self._streams.values() if stream.run is run]
+        for stream in streams:
+            del self._streams[stream.uid]
+            if stream.is_points and stream.rows is not None:
+                yield from self._rows(record, stream, *stream.rows.take(all_that_came=True))
+        self._wishes.end(uid)
+        if run.is_own:
             return
         counts = doc.get("num_events")
         measured = counts.get(run.stream, 0) if isinstance(counts, dict) else None
@@ -235,33 +376,25 @@ class DocumentDecoder:
         if measured is not None and measured > run.last_seq:
             detail = f"the last {measured - run.last_seq} of {measured} events of run {uid[:36]} never arrived"
             yield _defect(record, LOST, detail)
-        for descriptor in [key for key, value in self._descriptors.items() if value.run is run]:
-            del self._descriptors[descriptor]
         time_s = number_of(doc.get("time"))
         yield ScanStop(
-            uid=run.uid,
+            uid=ScanUid(uid),
             time_s=record.received_s if time_s is None else time_s,
             exit_status=str(doc.get("exit_status", ""))[:32],
             measured_points=measured,
         )
 
     def _frame_keys(
-        self, data: Mapping[str, Any], numbers: Mapping[str, float], descriptor: _Descriptor
+        self, data: Mapping[str, Any], numbers: Mapping[str, float], stream: Stream, seq: int
     ) -> tuple[FrameKey, ...]:
         keys: list[FrameKey] = []
         counter = numbers.get(self._counter_field) if self._counter_field else None
         if counter is not None and counter.is_integer():
             keys.append(counter_key(int(counter) + self._counter_offset))
-        for field in sorted(descriptor.external):
-            datum_id = data.get(field)
-            if not isinstance(datum_id, str):
-                continue
-            keys.append(datum_key(datum_id))
-            resource_uid, datum_kwargs = self._datums.get(datum_id, ("", {}))
-            resource = self._resources.get(resource_uid, {})
-            kwargs = resource.get("resource_kwargs")
-            if isinstance(kwargs, dict):
-                keys.extend(datum_file_keys(resource.get("spec"), kwargs, datum_kwargs))
+        for _, datum_id in self._wishes.datum_ids(data, stream.external):
+            keys.extend(self._wishes.keys_of_datum(datum_id))
+        if self._fetches and stream.image_is_streamed:
+            keys.append(datum_key(f"{stream.uid}/{seq}"))
         return tuple(keys)
 
 

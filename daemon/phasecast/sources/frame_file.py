@@ -21,7 +21,9 @@ from fabio.TiffIO import TiffIO
 from numpy.typing import NDArray
 
 from phasecast.core.errors import FrameError
+from phasecast.core.errors import IncompleteFileError as IncompleteFileError
 from phasecast.sources.frame_name import format_suffix
+from phasecast.sources.npy_frame import read_npy
 
 _CBF_MARKER = b"--CIF-BINARY-FORMAT-SECTION--"
 _CBF_STARTER = b"\x0c\x1a\x04\xd5"
@@ -35,10 +37,6 @@ _EDF_ITEM_BYTES = {
     **dict.fromkeys((b"floatvalue", b"float"), 4),
     **dict.fromkeys((b"doublevalue", b"double", b"signed64", b"unsigned64"), 8),
 }
-
-
-class IncompleteFileError(FrameError):
-    """The file ends before its frame does: it is still being written, or was cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +93,9 @@ def require_complete(
         ".edf": _require_edf,
     }
     suffix = format_suffix(name)
-    if suffix == ".raw":
+    if name.lower().endswith(".npy"):
+        read_npy(name, content)
+    elif suffix == ".raw":
         _require_raw(name, content, raw_shape)
     elif suffix in check:
         check[suffix](name, content)
@@ -121,7 +121,9 @@ def read_frame_file(
     content = require_complete(name, content, raw_shape=raw_shape, max_bytes=max_bytes)
     suffix = format_suffix(name)
     try:
-        if suffix == ".raw":
+        if name.lower().endswith(".npy"):
+            image, header = read_npy(name, content), ""
+        elif suffix == ".raw":
             assert raw_shape is not None
             image, header = np.frombuffer(content, "<i4").reshape(raw_shape), ""
         elif suffix == ".cbf":

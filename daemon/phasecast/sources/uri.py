@@ -11,10 +11,22 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel, Decoder, Receiver
 from phasecast.profiles import PositionLog
-from phasecast.sources import capture_replay, declaration_record, documents, file_record, position_log, simplon
+from phasecast.sources import (
+    capture_replay,
+    declaration_record,
+    document_frame_record,
+    documents,
+    file_record,
+    position_log,
+    simplon,
+)
 from phasecast.sources.capture_replay import CaptureDecoder, CaptureReceiver
+from phasecast.sources.curve import client_keys
 from phasecast.sources.declaration_record import DeclarationDecoder
 from phasecast.sources.directory import DirectoryReceiver
+from phasecast.sources.document_codec import CODECS
+from phasecast.sources.document_frame_decoder import DocumentFrameDecoder
+from phasecast.sources.document_options import DocumentOptions
 from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
 from phasecast.sources.file_decoder import FileDecoder
 from phasecast.sources.position_log import PositionLogReceiver
@@ -38,7 +50,10 @@ _PARAMETERS = {
     "files": {"channel", "existing", "wait", "poll_s", "timeout_s"},
     "simplon": {"channel", "rest"},
     "simplon2": {"channel", "rest"},
-    "bluesky": {"channel", "prefix", "counter_field", "counter_offset"},
+    "bluesky": {
+        *("channel", "prefix", "counter_field", "counter_offset"),
+        *("codec", "image_field", "server_key", "client_key"),
+    },
     "log": {"channel", "poll_s"},
     "capture": {"channel"},
 }
@@ -54,6 +69,8 @@ class SourceOptions:
         Event field with the detector's number of the frame, and what to add to it: see `DocumentDecoder`.
     prefix
         Prefix of the documents' publisher.
+    documents
+        What else is declared of the bluesky wire.
     position_fields
         Axis to header key or expression: see `compile_position_fields`.
     file_patterns
@@ -97,6 +114,7 @@ class SourceOptions:
     counter_field: str | None = None
     counter_offset: int = 0
     prefix: str = ""
+    documents: DocumentOptions = field(default_factory=DocumentOptions)
     file_patterns: tuple[str, ...] = ()
     position_fields: Mapping[str, str] = field(default_factory=dict)
     number_pattern: str | None = None
@@ -130,12 +148,15 @@ class Source:
         Name of the wire in the capture.
     receiver, decoder
         The wire's two halves.
+    options
+        What the URI made of the options.
     """
 
     uri: str
     channel: Channel
     receiver: Receiver
     decoder: Decoder
+    options: SourceOptions
 
 
 def open_source(uri: str, options: SourceOptions | None = None) -> Source:
@@ -164,11 +185,11 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
         "files": lambda: _files(uri, split, channel, options),
         "simplon": lambda: SimplonReceiver(_tcp(uri, split), channel=channel, rest=_rest(uri, parameters)),
         "simplon2": lambda: SimplonReceiver(_tcp(uri, split), channel=channel, rest=_rest(uri, parameters)),
-        "bluesky": lambda: DocumentReceiver(_tcp(uri, split), prefix=options.prefix, channel=channel),
+        "bluesky": lambda: _documents(uri, split, channel, options),
         "log": lambda: PositionLogReceiver(_path(uri, split), channel=channel, poll_s=max(options.poll_s, 0.05)),
         "capture": lambda: CaptureReceiver(_path(uri, split), channel=channel),
     }[kind]
-    return Source(uri=uri, channel=channel, receiver=make(), decoder=make_decoder(channel, options))
+    return Source(uri=uri, channel=channel, receiver=make(), decoder=make_decoder(channel, options), options=options)
 
 
 def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Decoder:
@@ -188,7 +209,22 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
             image_channel=_image_channel(channel) or options.image_channel, max_image_bytes=options.max_image_bytes
         )
     if kind == documents.CHANNEL:
-        return DocumentDecoder(counter_field=options.counter_field, counter_offset=options.counter_offset)
+        return DocumentDecoder(
+            counter_field=options.counter_field,
+            counter_offset=options.counter_offset,
+            stage_fields=options.documents.stage_fields,
+            image_field=options.documents.image_field,
+            fetches=documents.FETCHED in channel.split(".")[1:],
+            want=options.documents.want,
+            codecs=options.documents.codecs,
+        )
+    if kind == document_frame_record.CHANNEL:
+        return DocumentFrameDecoder(
+            file_roots=options.file_roots,
+            max_bytes=options.max_image_bytes,
+            budget=options.read_budget,
+            recorded=options.documents.recorded,
+        )
     if kind == file_record.CHANNEL:
         return FileDecoder(
             file_roots=options.file_roots,
@@ -230,9 +266,13 @@ def _bad(uri: str, what: str) -> SourceError:
 def _channel(uri: str, kind: str, parameters: Mapping[str, str], options: SourceOptions) -> Channel:
     """Return the wire's name in the capture; that of a stream V2 bears the image channel that was chosen.
 
-    So a capture says by itself which images were taken, to a restarted service as to a replay.
+    So a capture says by itself which images were taken, to a restarted service as to a replay. That of documents says
+    whether the frames that they name are fetched.
     """
     stated = parameters.get("channel", "")
+    if kind == documents.CHANNEL and options.documents.roots:
+        named = stated or kind
+        return Channel(named if documents.FETCHED in named.split(".")[1:] else f"{named}.{documents.FETCHED}")
     if kind != SIMPLON2 or stated.partition(".")[0] == kind:
         return Channel(stated or kind)
     chosen = stated or options.image_channel
@@ -285,7 +325,32 @@ def _merge(uri: str, options: SourceOptions, parameters: Mapping[str, str]) -> S
                 changes[name] = convert[name](text)
             except ValueError as error:
                 raise _bad(uri, f"{name}={text}: {error}") from error
+    if urlsplit(uri).scheme == documents.CHANNEL:
+        changes["documents"] = _document_options(uri, options.documents, parameters)
     return replace(options, **changes)
+
+
+def _document_options(uri: str, options: DocumentOptions, parameters: Mapping[str, str]) -> DocumentOptions:
+    named = {name for name in parameters.get("codec", "").split(",") if name}
+    if unknown := named - {*CODECS}:
+        raise _bad(uri, f"codec={min(unknown)}: must be of {', '.join(CODECS)}")
+    keys = {name: Path(parameters[name]).expanduser() for name in ("server_key", "client_key") if name in parameters}
+    if "client_key" in keys and "server_key" not in keys:
+        raise _bad(uri, "client_key without server_key")
+    return replace(
+        options,
+        # pickle is replayed against stand-ins, and still is let in where it is asked for alone
+        codecs=tuple(named) or ("msgpack", "json"),
+        image_field=parameters.get("image_field", options.image_field),
+        server_key=keys.get("server_key"),
+        client_key=keys.get("client_key"),
+    )
+
+
+def _documents(uri: str, split: SplitResult, channel: Channel, options: SourceOptions) -> DocumentReceiver:
+    keys = options.documents
+    curve = client_keys(keys.server_key, keys.client_key) if keys.server_key is not None else None
+    return DocumentReceiver(_tcp(uri, split), prefix=options.prefix, channel=channel, curve=curve)
 
 
 def _flag(text: str) -> bool:
