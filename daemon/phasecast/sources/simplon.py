@@ -7,14 +7,15 @@ parts, each with an ``htype``, and binary blobs between them.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from phasecast.core.errors import WireError
 from phasecast.core.frame import Frame
 from phasecast.core.record import Channel, RawRecord
 from phasecast.core.scan import Defect, Message, SeriesEnd, SeriesStart
+from phasecast.sources.json_part import MAX_JSON_BYTES, parse_part
 from phasecast.sources.simplon_blob import decode_image
 from phasecast.sources.simplon_cbor import looks_like_cbor
 from phasecast.sources.simplon_frame import (
@@ -26,10 +27,7 @@ from phasecast.sources.simplon_frame import (
 )
 from phasecast.sources.zmq_receiver import MAX_PARTS
 
-_MAX_JSON_BYTES = 1 << 20
-
 CHANNEL = Channel("simplon")
-_Model = TypeVar("_Model", bound=BaseModel)
 _Natural = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -76,7 +74,7 @@ class SimplonDecoder:
                 raise WireError(f"{len(record.parts)} parts or more, at most {MAX_PARTS} are possible")
             if looks_like_cbor(record.parts):
                 raise WireError("stream V2 (CBOR) came over an address of V1: write simplon2://")
-            head = _parse(_Head, record.parts[0])
+            head = parse_part(_Head, record.parts[0])
             if head.htype == "dimage-1.0":
                 yield self._image(record, head)
             elif head.htype == "dheader-1.0":
@@ -103,7 +101,7 @@ class SimplonDecoder:
                 yield defect_of(record, CORRUPT_HEADER, f"series {series}: {error}")
         fixed_parts = {"none": 1, "basic": 2, "all": 8}[detail]
         if len(record.parts) > fixed_parts:
-            appendix = record.parts[-1][:_MAX_JSON_BYTES].decode("utf-8", "replace")
+            appendix = record.parts[-1][:MAX_JSON_BYTES].decode("utf-8", "replace")
             settings = {**settings, "header_appendix": appendix}
         yield SeriesStart(
             series=series,
@@ -122,7 +120,7 @@ class SimplonDecoder:
         try:
             if len(record.parts) < 3:
                 raise WireError(f"{len(record.parts)} parts where an image has four")
-            blob = _parse(_Blob, record.parts[1])
+            blob = parse_part(_Blob, record.parts[1])
             image = decode_image(
                 record.parts[2],
                 shape=blob.shape,
@@ -139,7 +137,7 @@ class SimplonDecoder:
         times = _Times()
         if len(record.parts) > 3:
             with suppress(WireError):
-                times = _parse(_Times, record.parts[3])
+                times = parse_part(_Times, record.parts[3])
         series = _need(head.series, "series")
         return FrameIdentity(
             series=str(series),
@@ -156,19 +154,8 @@ def _need(value: int | None, name: str) -> int:
     return value
 
 
-def _parse(model: type[_Model], part: bytes) -> _Model:
-    if len(part) > _MAX_JSON_BYTES:
-        raise WireError(f"{len(part)} bytes of JSON")
-    try:
-        return model.model_validate_json(part)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "message"
-        raise WireError(f"{where}: {first['msg']}") from error
-
-
 def _parse_object(part: bytes) -> dict[str, Any]:
-    if len(part) > _MAX_JSON_BYTES:
+    if len(part) > MAX_JSON_BYTES:
         raise WireError(f"{len(part)} bytes of JSON")
     try:
         content = json.loads(part)

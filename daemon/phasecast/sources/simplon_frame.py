@@ -1,5 +1,6 @@
-"""What both versions of the SIMPLON stream say of a frame, and what comes of it."""
+"""What streams say of a frame, and what comes of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ class FrameIdentity:
     series
         Name of its series.
     series_id
-        Number of that series as the detector counts.
+        Number of that series as the detector counts; None where it counts none.
     number
         Number of the frame in the series, from 0.
     hardware_s, exposure_s
@@ -31,7 +32,7 @@ class FrameIdentity:
     """
 
     series: str
-    series_id: int
+    series_id: int | None
     number: int
     hardware_s: float | None
     exposure_s: float | None
@@ -44,10 +45,11 @@ class FrameIdentity:
     @property
     def keys(self) -> tuple[FrameKey, ...]:
         """Names by which an event may call the frame."""
-        return (counter_key(self.number), FrameKey(f"series:{self.series_id}/{self.number}"))
+        own = () if self.series_id is None else (FrameKey(f"series:{self.series_id}/{self.number}"),)
+        return (counter_key(self.number), *own)
 
-    def frame(self, image: NDArray[Any], record: RawRecord) -> Frame:
-        """Return the frame with its image, shape (rows, cols)."""
+    def frame(self, image: NDArray[Any], record: RawRecord, scalars: Mapping[str, float] | None = None) -> Frame:
+        """Return the frame with its image, shape (rows, cols), and the numbers that came with it."""
         return Frame(
             frame_id=self.frame_id,
             series=self.series,
@@ -57,6 +59,7 @@ class FrameIdentity:
             received_s=record.received_s,
             hardware_s=self.hardware_s,
             exposure_s=self.exposure_s,
+            scalars=scalars or {},
             reference=self._reference(record),
         )
 

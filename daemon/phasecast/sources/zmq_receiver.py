@@ -1,16 +1,11 @@
 """A receiving ZMQ socket in a thread of its own."""
 
-import logging
-
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from phasecast.core.curve_keys import CurveKeys
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel
 from phasecast.sources.receiver import ThreadedReceiver
-
-logger = logging.getLogger(__name__)
 
 MAX_PARTS = 10
 """A message with more parts is recorded with its first eleven: no wire we know sends so many."""
@@ -18,14 +13,6 @@ MAX_MESSAGE_BYTES = 64 << 20
 
 _POLL_MS = 100
 _MONITOR_EVENTS_A_TURN = 32
-_REFUSALS: dict[int, str] = {
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the peer does not know our key",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the two ends do not agree on encryption, or keys are wrong",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed",
-}
-_CLOSED_EARLY = "the peer hangs up before the handshake: wrong server key, or only one end asks for CURVE"
-_CLOSED_EARLY_TIMES = 3
-"""A peer that is just being stopped may hang up once; one that refuses does so at every attempt."""
 
 
 class ZmqReceiver(ThreadedReceiver):
@@ -45,8 +32,6 @@ class ZmqReceiver(ThreadedReceiver):
         Topic of a SUB socket.
     max_message_bytes
         A longer message makes ZMQ disconnect the peer; seen in the status as a disconnect.
-    curve
-        Keys of an encrypted connection; None for a plain one.
     """
 
     def __init__(
@@ -58,7 +43,6 @@ class ZmqReceiver(ThreadedReceiver):
         high_water_mark: int,
         subscription: bytes = b"",
         max_message_bytes: int = MAX_MESSAGE_BYTES,
-        curve: CurveKeys | None = None,
     ) -> None:
         super().__init__(channel)
         self._address = address
@@ -70,9 +54,6 @@ class ZmqReceiver(ThreadedReceiver):
         self._monitor: zmq.Socket[bytes] | None = None
         self._connects = 0
         self._disconnects = 0
-        self._curve = curve
-        self._refusals = 0
-        self._attempts_without_handshake = 0
 
     def status(self) -> dict[str, object]:
         """State and counters, JSON-able."""
@@ -82,8 +63,6 @@ class ZmqReceiver(ThreadedReceiver):
             "connects": self._connects,
             "reconnects": max(0, self._connects - 1),
             "disconnects": self._disconnects,
-            "refusals": self._refusals,
-            "encrypted": self._curve is not None,
         }
 
     def _open(self) -> None:
@@ -97,17 +76,8 @@ class ZmqReceiver(ThreadedReceiver):
         socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 60)
         if self._kind == zmq.SUB:
             socket.setsockopt(zmq.SUBSCRIBE, self._subscription)
-        if self._curve is not None:
-            socket.setsockopt(zmq.CURVE_PUBLICKEY, self._curve.public)
-            socket.setsockopt(zmq.CURVE_SECRETKEY, self._curve.secret)
-            socket.setsockopt(zmq.CURVE_SERVERKEY, self._curve.server)
         self._monitor = socket.get_monitor_socket(
-            zmq.EVENT_CONNECTED
-            | zmq.EVENT_HANDSHAKE_SUCCEEDED
-            | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-            | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-            | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-            | zmq.EVENT_DISCONNECTED
+            zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         self._socket = socket
         try:
@@ -161,27 +131,9 @@ class ZmqReceiver(ThreadedReceiver):
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._connects += 1
                 self._state = "connected"
-                self._attempts_without_handshake = 0
-                self._error = ""
-            elif event in _REFUSALS:
-                self._refuse(_REFUSALS[event])
             elif event == zmq.EVENT_DISCONNECTED:
                 self._disconnects += 1
-                if self._attempts_without_handshake >= _CLOSED_EARLY_TIMES:
-                    self._refuse(_CLOSED_EARLY)
-                elif self._state != "refused":
-                    self._state = "disconnected"
-            elif event == zmq.EVENT_CONNECTED:
-                self._attempts_without_handshake += 1
-
-    def _refuse(self, why: str) -> None:
-        """Say, once in the log and as long as it lasts in the status, that the peer lets us not in."""
-        self._refusals += 1
-        self._state = "refused"
-        line = f"{self._address}: connection refused: {why}"
-        if self._error != line:
-            logger.error("%s - check server_key and client_key of the source", line)
-        self._error = line
+                self._state = "disconnected"
 
     def _close(self) -> None:
         if self._socket is None:
