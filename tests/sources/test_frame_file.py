@@ -1,6 +1,8 @@
 """Frame files: only whole ones are decoded, and none can hang the program."""
 
+import base64
 import gzip
+import hashlib
 import random
 import re
 from contextlib import suppress
@@ -199,3 +201,24 @@ def test_a_position_expression_without_its_groups_is_refused() -> None:
         compile_position_fields({"x": r"Map_x (\d+)"})
     with pytest.raises(SourceError, match="no regular expression"):
         compile_position_fields({"x": "("})
+
+
+def test_pixels_that_end_early_are_refused_although_size_and_checksum_agree() -> None:
+    """A stream that ends in the middle of a long step makes fabio's decoder read beyond its end."""
+    whole = cbf_bytes(small_image(0, (20, 30)), "Exposure_time 0.1 s")
+    size = int(whole.split(b"X-Binary-Size: ")[1].split()[0])
+    for ending in (b"\x80", b"\x80\x00", b"\x80\x00\x80", b"\x80\x00\x80\x01", b"\x01"):
+        short = b"\x80\x01\x00" * 250 + b"\x00" * 340 + ending
+        lying = whole.replace(b"X-Binary-Size: %d" % size, b"X-Binary-Size: %d" % len(short), 1)
+        stated = lying.split(b"Content-MD5: ")[1].split()[0]
+        digest = base64.b64encode(hashlib.md5(short, usedforsecurity=False).digest())
+        lying = lying.replace(stated, digest, 1)
+        place = lying.index(b"\x0c\x1a\x04\xd5") + 4
+        with pytest.raises(FrameError, match="pixels end before"):
+            read_frame_file("a.cbf", lying[:place] + short)
+
+
+def test_forms_of_cbf_that_camserver_does_not_write_are_read_as_fabio_reads_them() -> None:
+    whole = cbf_bytes(small_image(0, (20, 30))).replace(b"_array_data.header_contents", b"_array_data.other_contents_")
+    read = read_frame_file("a.cbf", whole)
+    np.testing.assert_array_equal(read.image, small_image(0, (20, 30)))

@@ -4,8 +4,6 @@ fabio loops for ever on a CBF that ends inside its binary header and returns zer
 given to it before it is known to be complete.
 """
 
-import base64
-import hashlib
 import re
 import struct
 import zlib
@@ -14,7 +12,6 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from fabio.cbfimage import CbfImage
 from fabio.edfimage import EdfImage
 from fabio.fabioutils import BytesIO as LockedBytesIO
 from fabio.TiffIO import TiffIO
@@ -22,12 +19,10 @@ from numpy.typing import NDArray
 
 from phasecast.core.errors import FrameError
 from phasecast.core.errors import IncompleteFileError as IncompleteFileError
+from phasecast.sources.cbf_file import natural, read_cbf, require_cbf
 from phasecast.sources.frame_name import format_suffix
 from phasecast.sources.npy_frame import read_npy
 
-_CBF_MARKER = b"--CIF-BINARY-FORMAT-SECTION--"
-_CBF_STARTER = b"\x0c\x1a\x04\xd5"
-_CBF_FIELD = re.compile(rb"^(X-Binary-[A-Za-z-]+|Content-MD5):\s*(\S+)", re.MULTILINE)
 _MAX_HEADER_BYTES = 1 << 20
 _EDF_FIELD = re.compile(rb"(\w+)\s*=\s*([^;]*?)\s*;")
 _EDF_ITEM_BYTES = {
@@ -87,7 +82,7 @@ def require_complete(
     if len(content) > max_bytes:
         raise FrameError(f"larger than {max_bytes} bytes", where=name)
     check: dict[str, Callable[[str, bytes], None]] = {
-        ".cbf": _require_cbf,
+        ".cbf": require_cbf,
         ".tif": _require_tiff,
         ".tiff": _require_tiff,
         ".edf": _require_edf,
@@ -127,14 +122,15 @@ def read_frame_file(
             assert raw_shape is not None
             image, header = np.frombuffer(content, "<i4").reshape(raw_shape), ""
         elif suffix == ".cbf":
-            cbf = CbfImage().read(BytesIO(content))
-            image, header = cbf.data, str(cbf.header.get("_array_data.header_contents", ""))
+            image, header = read_cbf(name, content)
         elif suffix == ".edf":
             edf = EdfImage().read(LockedBytesIO(content))
             image, header = edf.data, "\n".join(f"# {key} {value}" for key, value in edf.header.items())
         else:
             tiff = TiffIO(BytesIO(content))
             image, header = tiff.getImage(0), str(tiff.getInfo(0).get("imageDescription") or "")
+    except FrameError:
+        raise
     # fabio's readers raise whatever the broken field makes Python raise; it is one bad frame either way.
     except Exception as error:
         raise FrameError(f"cannot be read ({type(error).__name__}: {str(error)[:160]})", where=name) from error
@@ -158,33 +154,6 @@ def _gunzip(name: str, content: bytes, max_bytes: int) -> bytes:
     if not inflate.eof:
         raise IncompleteFileError("gzip ends early", where=name)
     return plain
-
-
-def _require_cbf(name: str, content: bytes) -> None:
-    marker = content.find(_CBF_MARKER, 0, _MAX_HEADER_BYTES)
-    starter = content.find(_CBF_STARTER, marker, _MAX_HEADER_BYTES) if marker >= 0 else -1
-    if starter < 0:
-        if len(content) >= _MAX_HEADER_BYTES:
-            raise FrameError("no binary section in the first MiB: not a CBF frame", where=name)
-        raise IncompleteFileError(f"ends after {len(content)} bytes, before its pixels begin", where=name)
-    fields = {match[1]: match[2] for match in _CBF_FIELD.finditer(content, marker, starter)}
-    size = _natural(fields.get(b"X-Binary-Size", b""))
-    if not size:
-        raise FrameError("X-Binary-Size is missing", where=name)
-    pixels = content[starter + 4 : starter + 4 + size]
-    if len(pixels) < size:
-        raise IncompleteFileError(f"{len(pixels)} of {size} bytes of pixels are there", where=name)
-    stated = fields.get(b"Content-MD5")
-    if stated is not None and base64.b64encode(hashlib.md5(pixels, usedforsecurity=False).digest()) != stated:
-        raise IncompleteFileError("Content-MD5 differs from the pixels", where=name)
-    fast = _natural(fields.get(b"X-Binary-Size-Fastest-Dimension", b""))
-    slow = _natural(fields.get(b"X-Binary-Size-Second-Dimension", b""))
-    # Byte-offset compression takes one byte a pixel at least; anything else would only make fabio allocate.
-    if not fast or not slow or fast * slow > size:
-        raise FrameError(f"{size} bytes cannot hold {fast}x{slow} pixels", where=name)
-    elements = _natural(fields.get(b"X-Binary-Number-of-Elements", b""))
-    if elements and elements != fast * slow:
-        raise FrameError(f"{elements} elements are not {fast}x{slow} pixels", where=name)
 
 
 def _require_tiff(name: str, content: bytes) -> None:
@@ -216,9 +185,9 @@ def _require_edf(name: str, content: bytes) -> None:
         raise IncompleteFileError("the EDF header is not closed", where=name)
     begin = end + (3 if content[end + 1 : end + 3] == b"\r\n" else 2)
     fields = {match[1].lower(): match[2] for match in _EDF_FIELD.finditer(content, 0, end)}
-    stated = _natural(fields.get(b"edf_binarysize", fields.get(b"size", b"")))
+    stated = natural(fields.get(b"edf_binarysize", fields.get(b"size", b"")))
     item = _EDF_ITEM_BYTES.get(fields.get(b"datatype", b"").lower(), 0)
-    computed = _natural(fields.get(b"dim_1", b"")) * _natural(fields.get(b"dim_2", b"")) * item
+    computed = natural(fields.get(b"dim_1", b"")) * natural(fields.get(b"dim_2", b"")) * item
     compressed = fields.get(b"compression", b"none").lower() not in (b"", b"none", b"nocompression")
     needed = stated if compressed else max(stated, computed)
     if not needed or not computed:
@@ -235,7 +204,3 @@ def _require_raw(name: str, content: bytes, raw_shape: tuple[int, int] | None) -
         raise IncompleteFileError(f"{len(content)} of {needed} bytes are there", where=name)
     if len(content) > needed:
         raise FrameError(f"{len(content)} bytes where {raw_shape} pixels need {needed}", where=name)
-
-
-def _natural(text: bytes) -> int:
-    return int(text) if text.isdigit() and len(text) <= 15 else 0
