@@ -124,6 +124,13 @@ def test_click_shows_pattern_and_frame(night, tab):
         assert tab.wait_repaint(pixels, figure) != pixels
 
 
+def test_every_small_map_has_room_for_its_title(night, tab):
+    tab.open(night.url())
+    tab.wait("phasecastProbe.pixels('multiple-goethite') !== null")
+    room = "(name => { const map = phasecastProbe.model(name); return map.outer_height - map.inner_height })"
+    assert tab.page.evaluate(f"{room}('multiple-goethite')") > 10
+
+
 def test_a_micrometre_is_as_long_upwards_as_sideways(night, tab):
     tab.open(night.url())
     tab.wait("phasecastProbe.pixels('multiple-goethite') !== null")

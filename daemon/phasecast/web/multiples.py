@@ -64,7 +64,7 @@ class SmallMultiples:
             pn.pane.HTML(self._scale(), stylesheets=[PARTS]),
             # One pane for all figures: a pane each takes the server longer than the figures themselves.
             pn.pane.Bokeh(self._grid, sizing_mode="stretch_width"),
-            sizing_mode="stretch_width", css_classes=["pc-multiples"], visible=False,
+            sizing_mode="stretch_width", css_classes=["pc-multiples"],
         )  # fmt: skip
 
     def show(self, scan: LiveScan) -> None:
@@ -117,9 +117,10 @@ class SmallMultiples:
     def _plot(self, place: int) -> Any:
         # A bare plot: a figure's axes, grids, tickers and tools, none of which show, are most of its cost.
         plot = Plot(
-            height=_HEIGHTS[0], sizing_mode="stretch_width", visible=False,
+            height=_HEIGHTS[0], sizing_mode="stretch_width",
             x_range=self._ranges[0], y_range=self._ranges[1], toolbar_location=None, min_border=1,
-            title=Title(text="", text_font_size="11px", text_font_style="normal", standoff=2),
+            # The browser keeps the height of the first title: an empty one would leave no room for the next.
+            title=Title(text="–", text_font_size="11px", text_font_style="normal", standoff=2),
         )  # fmt: skip
         self._theme.dress(plot)
         plot.add_glyph(self._sources[place].source, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh"))
