@@ -16,7 +16,9 @@ from phasecast.sources.capture import CaptureReader, CaptureWriter
 from phasecast.sources.documents import DocumentReceiver
 from phasecast.sources.simplon import CHANNEL, SimplonDecoder
 from phasecast.sources.simplon_receiver import SimplonReceiver
+from phasecast.sources.zmq_receiver import MAX_MESSAGE_BYTES
 from support import hostile_wire
+from support.daemon import wait_until
 from support.simplon_wire import end_parts, header_parts, image_parts
 
 
@@ -101,6 +103,27 @@ def test_a_message_of_ten_thousand_parts_is_recorded_with_eleven(
     push.close()
     assert len(flood.parts) == 11
     assert list(end.parts) == end_parts(4)
+
+
+def test_a_message_above_the_cap_costs_the_connection_and_nothing_that_follows(
+    tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    push, address = bound(context, zmq.PUSH)
+    receiver = SimplonReceiver(address, channel=CHANNEL)
+    with CaptureWriter(tmp_path) as writer, CaptureReader(tmp_path) as reader:
+        receiver.start(writer)
+        push.send_multipart(end_parts(1))
+        await_records(writer, reader, 1)
+        push.send(bytes(MAX_MESSAGE_BYTES + 1))
+        wait_until(lambda: receiver.status()["disconnects"], "the disconnect")
+        wait_until(lambda: receiver.status()["connected"], "the reconnect")
+        push.send_multipart(end_parts(2))
+        (after,) = await_records(writer, reader, 1)
+        status = receiver.status()
+        receiver.stop()
+    push.close()
+    assert list(after.parts) == end_parts(2)
+    assert [status[name] for name in ("messages", "reconnects", "disconnects", "cut_off")] == [2, 1, 1, 1]
 
 
 def test_the_wire_may_come_later_and_come_back(tmp_path: Path) -> None:

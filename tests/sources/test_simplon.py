@@ -27,7 +27,7 @@ def poisson(dtype: str, shape: tuple[int, int] = (195, 487)) -> NDArray[Any]:
     [
         (dtype, encoding)
         for dtype in ("uint8", "uint16", "uint32", "int32")
-        for encoding in ("<", ">", "lz4<", "lz4>", f"bs{8 * np.dtype(dtype).itemsize}-lz4<")
+        for encoding in ("<", ">", "lz4<", "lz4>", *(f"bs{8 * np.dtype(dtype).itemsize}-lz4{order}" for order in "<>"))
     ],
 )
 def test_every_encoding_gives_the_image_back(dtype: str, encoding: str) -> None:
@@ -94,6 +94,11 @@ def test_a_series_whose_end_never_came_ends_with_the_next_header() -> None:
     assert isinstance(second, SeriesStart)
     assert isinstance(last, SeriesEnd)
     assert last.series == "15"
+
+
+def test_the_late_end_of_an_aborted_series_ends_no_other() -> None:
+    messages = decode(header_parts(14), header_parts(15), end_parts(14), header_parts(16))
+    assert [message.series for message in messages if isinstance(message, SeriesEnd)] == ["14", "14", "15"]
 
 
 def test_frames_before_any_header_and_twice_are_passed_on() -> None:

@@ -1,11 +1,15 @@
 """A receiving ZMQ socket in a thread of its own."""
 
+import logging
+
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel
 from phasecast.sources.receiver import ThreadedReceiver
+
+logger = logging.getLogger(__name__)
 
 MAX_PARTS = 10
 """A message with more parts is recorded with its first eleven: no wire we know sends so many."""
