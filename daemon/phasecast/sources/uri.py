@@ -1,22 +1,21 @@
 """Opening sources by their URI, and the decoders that belong to a channel."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel, Decoder, Receiver
-from phasecast.profiles import PositionLog
 from phasecast.sources import (
     capture_replay,
     declaration_record,
     document_frame_record,
     documents,
     file_record,
+    further_wires,
     position_log,
     simplon,
 )
@@ -29,13 +28,17 @@ from phasecast.sources.document_frame_decoder import DocumentFrameDecoder
 from phasecast.sources.document_options import DocumentOptions
 from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
 from phasecast.sources.file_decoder import FileDecoder
+from phasecast.sources.kafka import CHANNEL as KAFKA
+from phasecast.sources.kafka import KafkaDecoder
 from phasecast.sources.position_log import PositionLogReceiver
 from phasecast.sources.position_log_decoder import LogDecoder
-from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.simplon import SimplonDecoder
 from phasecast.sources.simplon2 import CHANNEL as SIMPLON2
 from phasecast.sources.simplon2 import Simplon2Decoder
 from phasecast.sources.simplon_receiver import SimplonReceiver
+from phasecast.sources.source_options import SourceOptions
+
+__all__ = ["EXAMPLES", "Source", "SourceOptions", "make_decoder", "open_source"]
 
 EXAMPLES = {
     "files": "files:///ramdisk/run1",
@@ -44,6 +47,7 @@ EXAMPLES = {
     "bluesky": "bluesky://host:5578?prefix=bl16xu",
     "log": "log:///data/positions.txt",
     "capture": "capture:///data/captures",
+    **further_wires.EXAMPLES,
 }
 _IMAGE_CHANNEL = re.compile(r"[0-9_-]*[A-Za-z][A-Za-z0-9_-]*")
 _PARAMETERS = {
@@ -56,84 +60,8 @@ _PARAMETERS = {
     },
     "log": {"channel", "poll_s"},
     "capture": {"channel"},
+    **further_wires.PARAMETERS,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOptions:
-    """What a profile says of its wires; a URI's own parameters win.
-
-    Parameters
-    ----------
-    counter_field, counter_offset
-        Event field with the detector's number of the frame, and what to add to it: see `DocumentDecoder`.
-    prefix
-        Prefix of the documents' publisher.
-    documents
-        What else is declared of the bluesky wire.
-    position_fields
-        Axis to header key or expression: see `compile_position_fields`.
-    file_patterns
-        Shell patterns of the files that are frames; all formats if empty.
-    number_pattern
-        Regular expression for the number in file names: see `parse_frame_name`.
-    raw_shape
-        (rows, cols) of ``.raw`` files.
-    number_fields
-        Keys whose numbers a frame states of itself, in header or sidecar; they become its scalars.
-    sidecar
-        Name of the text file beside each frame that must state them, see `sidecar_path`; None if there is none.
-    monitor_fields
-        Further keys whose numbers become scalars; a frame that does not state them is as good as any.
-    existing
-        Whether frames that lie in a folder already count.
-    wait
-        Whether a watched folder may appear later.
-    poll_s
-        Pause between two looks into a folder.
-    timeout_s
-        Time after which an incomplete file is given up.
-    image_channel
-        Channel whose images are taken of a stream that has several; the wire's name in the capture says it too.
-    max_image_bytes
-        Largest image, uncompressed, that is decoded.
-    file_roots
-        Folders to look in for files that have moved since they were recorded.
-    read_budget
-        Cap on reading frame files, shared by all who read them; None for no cap.
-    copy_frames
-        Whether the bytes of frame files are recorded too.
-    log
-        How the rows of a position log are read; None where none is declared.
-    point_s
-        Time of a point, s: see `LogDecoder`.
-    log_decoder
-        Makes the decoder of a log that a declaration in the capture names; None where `log` says how all are read.
-    """
-
-    counter_field: str | None = None
-    counter_offset: int = 0
-    prefix: str = ""
-    documents: DocumentOptions = field(default_factory=DocumentOptions)
-    file_patterns: tuple[str, ...] = ()
-    position_fields: Mapping[str, str] = field(default_factory=dict)
-    number_pattern: str | None = None
-    raw_shape: tuple[int, int] | None = None
-    number_fields: tuple[str, ...] = ()
-    sidecar: str | None = None
-    monitor_fields: tuple[str, ...] = ()
-    existing: bool = True
-    wait: bool = False
-    poll_s: float = 0.05
-    timeout_s: float = 30.0
-    image_channel: str = ""
-    max_image_bytes: int = 128 << 20
-    file_roots: tuple[Path, ...] = ()
-    read_budget: ReadBudget | None = None
-    copy_frames: bool = False
-    log: PositionLog | None = None
-    point_s: float = math.inf
-    log_decoder: Callable[[Channel], Decoder] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +116,7 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
         "bluesky": lambda: _documents(uri, split, channel, options),
         "log": lambda: PositionLogReceiver(_path(uri, split), channel=channel, poll_s=max(options.poll_s, 0.05)),
         "capture": lambda: CaptureReceiver(_path(uri, split), channel=channel),
-    }[kind]
+    }.get(kind, lambda: _further(uri, split, channel, parameters))
     return Source(uri=uri, channel=channel, receiver=make(), decoder=make_decoder(channel, options), options=options)
 
 
@@ -208,6 +136,10 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
         return Simplon2Decoder(
             image_channel=_image_channel(channel) or options.image_channel, max_image_bytes=options.max_image_bytes
         )
+    if kind == KAFKA:
+        return KafkaDecoder(make_decoder(documents.CHANNEL, options))
+    if kind in further_wires.EXAMPLES:
+        return further_wires.make_further_decoder(kind, options, _pattern(options.number_pattern))
     if kind == documents.CHANNEL:
         return DocumentDecoder(
             counter_field=options.counter_field,
@@ -400,6 +332,14 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     if not pattern.groups:
         raise SourceError(f"{text!r} has no group", where="number_pattern", remedy=r"write for example _(\d+)\.cbf")
     return pattern
+
+
+def _further(uri: str, split: SplitResult, channel: Channel, parameters: Mapping[str, str]) -> Receiver:
+    address = _tcp(uri, split) if split.scheme in ("psi", "stins") else ""
+    try:
+        return further_wires.make_further_receiver(split.scheme, split, address, channel, parameters)
+    except ValueError as error:
+        raise _bad(uri, str(error)) from error
 
 
 def _files(uri: str, split: SplitResult, channel: Channel, options: SourceOptions) -> DirectoryReceiver:
