@@ -1,6 +1,7 @@
 """A receiving ZMQ socket in a thread of its own."""
 
 import logging
+import time
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -17,6 +18,8 @@ MAX_MESSAGE_BYTES = 64 << 20
 
 _POLL_MS = 100
 _MONITOR_EVENTS_A_TURN = 32
+_RETRY_AFTER_S = 0.5
+_LONGEST_RETRY_S = 5.0
 
 
 class ZmqReceiver(ThreadedReceiver):
@@ -35,7 +38,8 @@ class ZmqReceiver(ThreadedReceiver):
     subscription
         Topic of a SUB socket.
     max_message_bytes
-        A longer message makes ZMQ disconnect the peer; seen in the status as a disconnect.
+        A longer message makes ZMQ disconnect the peer and give it up; it is lost, counted as ``cut_off``, and the
+        wire connected anew.
     """
 
     def __init__(
@@ -58,6 +62,10 @@ class ZmqReceiver(ThreadedReceiver):
         self._monitor: zmq.Socket[bytes] | None = None
         self._connects = 0
         self._disconnects = 0
+        self._cut_off = 0
+        self._dialled = False
+        self._alone_since_s: float | None = None
+        self._retry_after_s = _RETRY_AFTER_S
 
     def status(self) -> dict[str, object]:
         """State and counters, JSON-able."""
@@ -67,6 +75,7 @@ class ZmqReceiver(ThreadedReceiver):
             "connects": self._connects,
             "reconnects": max(0, self._connects - 1),
             "disconnects": self._disconnects,
+            "cut_off": self._cut_off,
         }
 
     def _open(self) -> None:
@@ -81,7 +90,7 @@ class ZmqReceiver(ThreadedReceiver):
         if self._kind == zmq.SUB:
             socket.setsockopt(zmq.SUBSCRIBE, self._subscription)
         self._monitor = socket.get_monitor_socket(
-            zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+            zmq.EVENT_CONNECTED | zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         self._socket = socket
         try:
@@ -107,6 +116,7 @@ class ZmqReceiver(ThreadedReceiver):
             ready = dict(poller.poll(_POLL_MS))
             if self._monitor in ready:
                 self._read_monitor()
+            self._connect_anew_if_given_up()
             while self._socket in ready and not self._stopping.is_set():
                 parts = self._receive()
                 if parts is None:
@@ -134,10 +144,37 @@ class ZmqReceiver(ThreadedReceiver):
             event = recv_monitor_message(self._monitor)["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._connects += 1
+                self._retry_after_s = _RETRY_AFTER_S
                 self._state = "connected"
             elif event == zmq.EVENT_DISCONNECTED:
                 self._disconnects += 1
+                self._alone_since_s = time.monotonic()
                 self._state = "disconnected"
+            elif event == zmq.EVENT_CONNECT_RETRIED:
+                self._alone_since_s = None
+            elif event == zmq.EVENT_CONNECTED:
+                self._dialled = True
+                self._alone_since_s = None
+
+    def _connect_anew_if_given_up(self) -> None:
+        """Connect again where ZMQ does not: after a message above the cap, or one that breaks its protocol.
+
+        libzmq 4.3.5 says at once that it will try again when a peer is merely gone, and ends the session otherwise.
+        """
+        gone_s = self._alone_since_s
+        if not self._dialled or gone_s is None or time.monotonic() < gone_s + self._retry_after_s:
+            return
+        assert self._socket is not None
+        if self._state == "disconnected":
+            self._cut_off += 1
+            logger.error(
+                "%s: a message above %d bytes, or one that breaks the protocol, is lost; connecting again",
+                self._address,
+                self._max_message_bytes,
+            )
+        self._alone_since_s = time.monotonic()
+        self._retry_after_s = min(2 * self._retry_after_s, _LONGEST_RETRY_S)
+        self._attach(self._socket)
 
     def _close(self) -> None:
         if self._socket is None:
