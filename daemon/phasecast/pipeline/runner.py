@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +54,15 @@ class StepReport:
     backlog: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """Records of one turn, decoded, and how to get what became of their frames, which may take a while."""
+
+    records: list[RawRecord]
+    messages: list[tuple[Message, RawRecord]]
+    outcomes: Callable[[], dict[int, Outcome]]
+
+
 class Runner:
     """The loop that live work, replay and tests share.
 
@@ -72,6 +82,9 @@ class Runner:
         Records a turn may work off; bounds memory and latency.
     committed
         `reference_key` of frames whose result a file holds already.
+    background
+        Where the frames of a turn are reduced while the next turn is decoded, one turn after the other; None for the
+        caller's own thread. It brings results later and more of them: for replay.
     """
 
     def __init__(
@@ -84,6 +97,7 @@ class Runner:
         clock: Callable[[], float],
         max_records: int = 64,
         committed: frozenset[tuple[str, int]] = frozenset(),
+        background: Executor | None = None,
     ) -> None:
         self._reader = reader
         self._decoder_for = decoder_for
@@ -93,6 +107,8 @@ class Runner:
         self._clock = clock
         self._max_records = max_records
         self._committed = committed
+        self._background = background
+        self._begun: _Turn | None = None
         self._position: CapturePosition | None = None
         self._taken: CapturePosition | None = None
         self._segment = ""
@@ -117,10 +133,10 @@ class Runner:
 
     def step(self) -> StepReport:
         """Run one turn. Bad input is counted, never raised; what raises here ends the process."""
-        records = list(itertools.islice(self._reader.read_available(), self._max_records))
-        messages = [(message, record) for record in records for message in self._decode(record)]
-        outcomes = self._reduce([message for message, _ in messages if isinstance(message, Frame)])
-        for message, record in messages:
+        turn = self._begun or self._begin()
+        self._begun = self._begin() if self._background is not None and turn.records else None
+        records, outcomes = turn.records, turn.outcomes()
+        for message, record in turn.messages:
             self._close_before(record)
             self.tallies[record.channel].take(message)
             outcome = outcomes.get(id(message))
@@ -154,6 +170,16 @@ class Runner:
         while self.step().records:
             pass
         self._desk.close_all(self._clock(), self._position)
+
+    def _begin(self) -> "_Turn":
+        """Read and decode the records of one turn and let their frames be reduced."""
+        records = list(itertools.islice(self._reader.read_available(), self._max_records))
+        messages = [(message, record) for record in records for message in self._decode(record)]
+        frames = [message for message, _ in messages if isinstance(message, Frame)]
+        if self._background is None:
+            reduced = self._reduce(frames)
+            return _Turn(records=records, messages=messages, outcomes=lambda: reduced)
+        return _Turn(records=records, messages=messages, outcomes=self._background.submit(self._reduce, frames).result)
 
     def _close_before(self, record: RawRecord) -> None:
         """Close what was over before a record came, so that it does not matter how records are cut into turns.

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
+from phasecast.core.protocols import Stage
 from phasecast.profiles import load_profile
 from phasecast.records.status import StatusFile
 from phasecast.results import open_result
@@ -25,6 +27,7 @@ from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader
 from phasecast.sources.capture_pace import PacedReader
 from phasecast.xrd.device import use_one_thread
+from phasecast.xrd.shared_stage import SharedStage
 from phasecast.xrd.stages import XrdStage
 
 logger = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class ReplayOptions:
     compare: tuple[Path, ...] = ()
     reports: bool = True
     turn_records: int = _TURN_RECORDS
+    threads: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +180,16 @@ def replay(
         _require_same(loop, stage)
         stack.callback(loop.runs.close)
         records = stack.enter_context(CaptureReader(captures, loop.replay_from or found.start, follow=False))
+        background: Executor | None = None
+        shared: Stage = stage
+        if options.threads > 1 and options.speed is None and stage.integrator.arm is None:
+            background = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="turn"))
+            if stage.integrator.device == "cpu":
+                shared = stack.enter_context(SharedStage(stage, threads=options.threads))
         work = _Work(
             loop=loop,
-            stage=stage,
+            stage=shared,
+            background=background,
             records=records,
             only=found.only,
             speed=options.speed,
@@ -197,7 +208,8 @@ class _Work:
         self,
         *,
         loop: XrdLoop,
-        stage: XrdStage,
+        stage: Stage,
+        background: Executor | None,
         records: CaptureReader,
         only: str,
         speed: float | None,
@@ -210,7 +222,9 @@ class _Work:
         self._only = only
         self._paced = PacedReader(iter(records), speed=speed)
         self._speed = speed
-        self.runner = loop.runner(self._paced, stage=stage, clock=self._paced.recorded_now_s, max_records=turn_records)
+        self.runner = loop.runner(
+            self._paced, stage=stage, clock=self._paced.recorded_now_s, max_records=turn_records, background=background
+        )
         self._status = status
         self._tell = tell
         self._total = records.backlog_bytes

@@ -1,6 +1,7 @@
 """From records to results: what the live service and a replay share, wherever their records come from."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,7 +91,13 @@ class XrdLoop:
     decoder_for: Callable[[Channel], Decoder]
 
     def runner(
-        self, reader: RecordReader, *, stage: Stage, clock: Callable[[], float], max_records: int = 64
+        self,
+        reader: RecordReader,
+        *,
+        stage: Stage,
+        clock: Callable[[], float],
+        max_records: int = 64,
+        background: Executor | None = None,
     ) -> Runner:
         """Return the loop over a reader's records; see `Runner`."""
         return Runner(
@@ -101,6 +108,7 @@ class XrdLoop:
             clock=clock,
             max_records=max_records,
             committed=self.committed,
+            background=background,
         )
 
 

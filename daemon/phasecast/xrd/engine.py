@@ -19,6 +19,10 @@ class Engine(Protocol):
         """Integrate frames, shape (n, pixels), in native byte order."""
         ...
 
+    def twin(self) -> "Engine":
+        """Return an engine on the same matrix that another thread may use at the same time."""
+        ...
+
 
 class Results:
     """Arrays to be filled for n frames, and the patterns they make.
@@ -95,6 +99,7 @@ class CpuEngine:
     def __init__(self, matrix: StackedMatrix, *, count_limit: int, measure_spots: bool) -> None:
         self._matrix = matrix
         self._count_limit = count_limit
+        self._measure_spots = measure_spots
         self._meter = spottiness_meter(matrix) if measure_spots else None
         self._static_pixels = np.flatnonzero(matrix.static_mask).astype(np.uint32)
         self._counts = np.empty(matrix.static_mask.size, dtype=np.float32)
@@ -129,6 +134,10 @@ class CpuEngine:
                     self._largest, results.intensity[index, archive], results.norm[index, archive]
                 )
         return results.patterns()
+
+    def twin(self) -> "CpuEngine":
+        """Return an engine on the same matrix, with a work space of its own."""
+        return CpuEngine(self._matrix, count_limit=self._count_limit, measure_spots=self._measure_spots)
 
     def _sum(self) -> None:
         entries, dark = self._matrix.by_bin, self._matrix.dark

@@ -5,6 +5,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Self
 
@@ -118,6 +119,15 @@ class Integrator:
             measure_spots=measure_spots,
             arm=arm,
         )
+
+    def twin(self) -> Self:
+        """Return an integrator with the same results and a work space of its own, for another thread.
+
+        The matrices that are in memory are shared.
+        """
+        other = copy(self)
+        other._engines = OrderedDict((key, engine.twin()) for key, engine in self._engines.items())
+        return other
 
     @property
     def arm(self) -> Arm | None:

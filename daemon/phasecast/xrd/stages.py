@@ -74,6 +74,10 @@ class XrdStage:
         """Columns of every result."""
         return tuple(self._columns)
 
+    def twin(self) -> "XrdStage":
+        """Return a stage that gives the same outcomes, for another thread; see `Integrator.twin`."""
+        return XrdStage(self.integrator.twin(), self.classifier, why_unclassified=self._why_unclassified)
+
     def warm_up(self) -> None:
         """Reduce an empty frame, so that the first real one does not pay for what libraries do at first use.
 

@@ -52,6 +52,10 @@ class TorchEngine:
             bins = np.searchsorted(self._meter.starts.astype(np.int64), places, side="right") - 1
             self._spot_bins = torch.from_numpy(bins).to(device)
 
+    def twin(self) -> "TorchEngine":
+        """Return this engine: the device works off one block after the other, whichever thread brings it."""
+        return self
+
     def integrate(self, stack: NDArray[np.integer]) -> Patterns:
         """Integrate frames, shape (n, pixels), in native byte order."""
         results = Results(self._matrix, len(stack))
