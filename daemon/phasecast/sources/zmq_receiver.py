@@ -6,6 +6,7 @@ import time
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from phasecast.core.curve_keys import CurveKeys
 from phasecast.core.errors import SourceError
 from phasecast.core.record import Channel
 from phasecast.sources.receiver import ThreadedReceiver
@@ -20,6 +21,14 @@ _POLL_MS = 100
 _MONITOR_EVENTS_A_TURN = 32
 _RETRY_AFTER_S = 0.5
 _LONGEST_RETRY_S = 5.0
+_REFUSALS: dict[int, str] = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the peer does not know our key",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the two ends do not agree on encryption, or keys are wrong",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed",
+}
+_CLOSED_EARLY = "the peer hangs up before the handshake: wrong server key, or only one end asks for CURVE"
+_CLOSED_EARLY_TIMES = 3
+"""A peer that is just being stopped may hang up once; one that refuses does so at every attempt."""
 
 
 class ZmqReceiver(ThreadedReceiver):
@@ -40,6 +49,8 @@ class ZmqReceiver(ThreadedReceiver):
     max_message_bytes
         A longer message makes ZMQ disconnect the peer and give it up; it is lost, counted as ``cut_off``, and the
         wire connected anew.
+    curve
+        Keys of an encrypted connection; None for a plain one.
     """
 
     def __init__(
@@ -51,6 +62,7 @@ class ZmqReceiver(ThreadedReceiver):
         high_water_mark: int,
         subscription: bytes = b"",
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        curve: CurveKeys | None = None,
     ) -> None:
         super().__init__(channel)
         self._address = address
@@ -66,6 +78,9 @@ class ZmqReceiver(ThreadedReceiver):
         self._dialled = False
         self._alone_since_s: float | None = None
         self._retry_after_s = _RETRY_AFTER_S
+        self._curve = curve
+        self._refusals = 0
+        self._attempts_without_handshake = 0
 
     def status(self) -> dict[str, object]:
         """State and counters, JSON-able."""
@@ -76,6 +91,8 @@ class ZmqReceiver(ThreadedReceiver):
             "reconnects": max(0, self._connects - 1),
             "disconnects": self._disconnects,
             "cut_off": self._cut_off,
+            "refusals": self._refusals,
+            "encrypted": self._curve is not None,
         }
 
     def _open(self) -> None:
@@ -89,8 +106,18 @@ class ZmqReceiver(ThreadedReceiver):
         socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 60)
         if self._kind == zmq.SUB:
             socket.setsockopt(zmq.SUBSCRIBE, self._subscription)
+        if self._curve is not None:
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, self._curve.public)
+            socket.setsockopt(zmq.CURVE_SECRETKEY, self._curve.secret)
+            socket.setsockopt(zmq.CURVE_SERVERKEY, self._curve.server)
         self._monitor = socket.get_monitor_socket(
-            zmq.EVENT_CONNECTED | zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+            zmq.EVENT_CONNECTED
+            | zmq.EVENT_CONNECT_RETRIED
+            | zmq.EVENT_HANDSHAKE_SUCCEEDED
+            | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+            | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+            | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+            | zmq.EVENT_DISCONNECTED
         )
         self._socket = socket
         try:
@@ -146,15 +173,32 @@ class ZmqReceiver(ThreadedReceiver):
                 self._connects += 1
                 self._retry_after_s = _RETRY_AFTER_S
                 self._state = "connected"
+                self._attempts_without_handshake = 0
+                self._error = ""
+            elif event in _REFUSALS:
+                self._refuse(_REFUSALS[event])
             elif event == zmq.EVENT_DISCONNECTED:
                 self._disconnects += 1
                 self._alone_since_s = time.monotonic()
-                self._state = "disconnected"
+                if self._attempts_without_handshake >= _CLOSED_EARLY_TIMES:
+                    self._refuse(_CLOSED_EARLY)
+                elif self._state != "refused":
+                    self._state = "disconnected"
             elif event == zmq.EVENT_CONNECT_RETRIED:
                 self._alone_since_s = None
             elif event == zmq.EVENT_CONNECTED:
                 self._dialled = True
                 self._alone_since_s = None
+                self._attempts_without_handshake += 1
+
+    def _refuse(self, why: str) -> None:
+        """Say, once in the log and as long as it lasts in the status, that the peer lets us not in."""
+        self._refusals += 1
+        self._state = "refused"
+        line = f"{self._address}: connection refused: {why}"
+        if self._error != line:
+            logger.error("%s - check server_key and client_key of the source", line)
+        self._error = line
 
     def _connect_anew_if_given_up(self) -> None:
         """Connect again where ZMQ does not: after a message above the cap, or one that breaks its protocol.
