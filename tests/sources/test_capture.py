@@ -253,3 +253,12 @@ def test_check_counts_what_there_is(tmp_path: Path) -> None:
     assert is_capture(tmp_path)
     assert is_capture(segments(tmp_path)[0])
     assert check_capture(segments(tmp_path)[0]) == summary
+
+
+def test_recording_leaves_room_for_the_end_of_results(tmp_path: Path) -> None:
+    with CaptureWriter(tmp_path, reserve_bytes=1 << 60) as writer:
+        with pytest.raises(CaptureError, match=r"MB are free.*goes on by itself"):
+            writer.append(WIRE, [b"x"], 1.0)
+        assert writer.status()["lacks_room"]
+        assert writer.status()["failures"] == 1
+    assert list(CaptureReader(tmp_path, follow=False)) == []

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,13 +19,19 @@ from phasecast.sources.capture_format import SUFFIX, encode_record, list_segment
 logger = logging.getLogger(__name__)
 
 _SYNC_INTERVAL_S = 1.0
+RESERVE_BYTES = 256 << 20
+"""Room for the end of results, reports and status: a map of 24,000 points needs about 100 MB to be closed."""
 
 
 class CaptureWriter:
     """Appends raw records to segment files; safe to share between receivers' threads.
 
     A record that `append` returned survives ``kill -9`` of this process at once (it is in the kernel), and loss of
-    power after at most about a second (synchronised in the background).
+    power after at most about a second (synchronised in the background): a sync for each record would cost more than
+    the whole reduction of a frame.
+
+    Recording stops while the disk has less room than `reserve_bytes`, looked at once a second, so that what was
+    recorded can still be worked off, results closed and the status written.
 
     Parameters
     ----------
@@ -32,6 +39,8 @@ class CaptureWriter:
         Captures folder; made if missing. One writer at a time.
     segment_bytes
         Size after which a new segment begins.
+    reserve_bytes
+        Room on the disk that is left to others.
 
     Raises
     ------
@@ -39,9 +48,11 @@ class CaptureWriter:
         If the folder cannot be written or another process records into it.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 2 << 30) -> None:
+    def __init__(self, folder: Path, *, segment_bytes: int = 2 << 30, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._folder = Path(folder)
         self._segment_bytes = segment_bytes
+        self._reserve_bytes = reserve_bytes
+        self._lacks_room = False
         self._changed = threading.Condition()
         self._fd = -1
         self._offset = 0
@@ -75,6 +86,7 @@ class CaptureWriter:
         except OSError as error:
             os.close(self._lock_fd)
             raise self._error(error) from error
+        self._look_for_room()
         self._stop_sync = threading.Event()
         self._sync_thread = threading.Thread(target=self._sync_loop, name="capture-sync", daemon=True)
         self._sync_thread.start()
@@ -103,6 +115,13 @@ class CaptureWriter:
         with self._changed:
             if self._closed:
                 raise CaptureError("the capture is closed", where=str(self._folder))
+            if self._lacks_room:
+                self._failures += 1
+                raise CaptureError(
+                    f"cannot record (less than {self._reserve_bytes >> 20} MB are free)",
+                    where=str(self._folder),
+                    remedy="free space; recording goes on by itself within a second",
+                )
             try:
                 if self._fd < 0 or (self._offset and self._offset + len(content) > self._segment_bytes):
                     self._open_segment()
@@ -178,6 +197,7 @@ class CaptureWriter:
                 "records": self._records,
                 "bytes": self._bytes,
                 "failures": self._failures,
+                "lacks_room": self._lacks_room,
             }
 
     def close(self) -> None:
@@ -250,8 +270,13 @@ class CaptureWriter:
                 self._close_segment()
             raise
 
+    def _look_for_room(self) -> None:
+        with suppress(OSError):
+            self._lacks_room = shutil.disk_usage(self._folder).free < self._reserve_bytes
+
     def _sync_loop(self) -> None:
         while not self._stop_sync.wait(_SYNC_INTERVAL_S):
+            self._look_for_room()
             with self._changed:
                 if not self._dirty or self._fd < 0:
                     continue

@@ -32,7 +32,7 @@ class DocumentLines:
     Parameters
     ----------
     folder
-        Where the files lie; it exists.
+        Where the files lie; made with the first of them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,6 +71,7 @@ class DocumentLines:
         self._end(uid)
         while len(self._files) >= _MAX_OPEN:
             self._end(next(iter(self._files)))
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._files[uid] = (self._folder / f"{uid}{SUFFIX}").open("w", encoding="utf-8")
 
     def _end(self, uid: str) -> None:

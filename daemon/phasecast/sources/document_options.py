@@ -1,8 +1,9 @@
 """What is declared of the bluesky wire beyond its address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from phasecast.sources.document_codec import CODECS
 from phasecast.sources.document_roots import DocumentRoot
@@ -23,6 +24,8 @@ class DocumentOptions:
         Takes what documents name; None where nobody fetches it.
     recorded
         Told of each frame that the capture holds already, by series and number, and of rows by descriptor and first.
+    keep
+        Takes each document that was decoded, by name; None where nobody keeps them. It never raises.
     codecs
         How documents may be serialised. A wire that is opened lets pickle in only where its address names it.
     server_key, client_key
@@ -35,6 +38,7 @@ class DocumentOptions:
     roots: tuple[DocumentRoot, ...] = ()
     want: Callable[[Wanted], None] | None = None
     recorded: Callable[[str, int], None] | None = None
+    keep: Callable[[str, Mapping[str, Any]], None] | None = None
     codecs: tuple[str, ...] = CODECS
     server_key: Path | None = None
     client_key: Path | None = None

@@ -90,6 +90,8 @@ class DocumentDecoder:
         Takes what is to be fetched; None where it was fetched before, as in a replay.
     codecs
         How documents may be serialised.
+    keep
+        Takes each document that was decoded, by name; None where nobody keeps them.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class DocumentDecoder:
         fetches: bool = False,
         want: Callable[[Wanted], None] | None = None,
         codecs: Sequence[str] = CODECS,
+        keep: Callable[[str, Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._counter_field = counter_field
         self._counter_offset = counter_offset
@@ -109,6 +112,7 @@ class DocumentDecoder:
         self._image_field = image_field
         self._fetches = fetches
         self._codecs = frozenset(codecs)
+        self._keep = keep
         self._wishes = DocumentWishes(want if fetches else None)
         self._runs: Bounded[Run] = Bounded(_MAX_RUNS)
         self._streams: Bounded[Stream] = Bounded(_MAX_RUNS * 16)
@@ -131,7 +135,10 @@ class DocumentDecoder:
             name, body = _split(record)
             handler = self._handlers.get(name)
             if handler is not None:
-                yield from handler(record, decode_document(body, self._codecs))
+                document = decode_document(body, self._codecs)
+                if self._keep is not None:
+                    self._keep(name, document)
+                yield from handler(record, document)
             elif name not in _IGNORED:
                 yield _defect(record, UNKNOWN_NAME, f"document name {name[:60]!r} is not one of bluesky's")
         except WireError as error:

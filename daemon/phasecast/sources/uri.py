@@ -149,6 +149,7 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
             fetches=documents.FETCHED in channel.split(".")[1:],
             want=options.documents.want,
             codecs=options.documents.codecs,
+            keep=options.documents.keep,
         )
     if kind == document_frame_record.CHANNEL:
         return DocumentFrameDecoder(
