@@ -15,7 +15,8 @@ from phasecast.core.scan import Defect
 from phasecast.sources.capture import CaptureReader, CaptureWriter
 from phasecast.sources.directory import DirectoryReceiver
 from phasecast.sources.file_decoder import FileDecoder
-from phasecast.sources.file_record import FoundFile
+from phasecast.sources.file_journal import go_on_behind
+from phasecast.sources.file_record import FoundFile, decode_file
 from phasecast.sources.folder_watch import FolderWatch
 from support import hostile_wire
 from support.frame_files import cbf_bytes, small_image
@@ -336,3 +337,35 @@ def test_a_missing_folder_is_an_error_unless_it_may_come_later(tmp_path: Path) -
             write(tmp_path / "run", 0)
             assert writer.wait(20.0, reader.position)
             receiver.stop()
+
+
+def test_a_second_receiver_goes_on_behind_what_the_capture_holds(tmp_path: Path) -> None:
+    folder, captures = tmp_path / "run", tmp_path / "captures"
+    folder.mkdir()
+    write(folder, *range(6))
+    (folder / "scan_00009.cbf").write_bytes(b"###CBF: cut")
+    with CaptureWriter(captures) as writer:
+        start = writer.end
+        stream_into(writer, folder, count=6)
+    write(folder, 2, seed=50)  # was recorded, and is another one now
+    write(folder, 6, 9)
+    receiver = DirectoryReceiver(folder)
+    with CaptureWriter(captures) as writer:
+        go_on_behind([receiver], captures, start)
+        stream_into(writer, folder, count=3, receiver=receiver)
+        assert receiver.status()["recorded_before"] == 5
+    with CaptureReader(captures, follow=False) as reader:
+        names = [decode_file(raw).name for raw in reader]
+    assert sorted(names) == [f"scan_{number:05d}.cbf" for number in (0, 1, 2, 2, 3, 4, 5, 6, 9)]
+
+
+def stream_into(writer: CaptureWriter, folder: Path, *, count: int, receiver: DirectoryReceiver | None = None) -> None:
+    """Let a receiver record so many files."""
+    receiver = receiver or DirectoryReceiver(folder)
+    with CaptureReader(writer.folder, writer.end) as reader:
+        receiver.start(writer)
+        came = 0
+        while came < count:
+            assert writer.wait(20.0, reader.position), f"only {came} of {count} files came"
+            came += sum(1 for _ in reader.read_available())
+        receiver.stop()

@@ -40,6 +40,7 @@ class _Watch:
     _ended: tuple[float, float | None] | None = None
 
     def look(self, status: dict[str, Any]) -> None:
+        """Note what there is to note now."""
         done = int(status.get("counters", {}).get("scored", 0))
         now = time.monotonic(), seconds_of_cpu(self.pid)
         if not done or now[1] is None:
@@ -117,7 +118,7 @@ class WatchedScan:
             "points": self.points,
             "requested_frames_per_s": self.rate_hz or None,
             "sent_frames_per_s": sent["frames_sent"] / sent["seconds"],
-            **_account(self.result, sent["frames_sent"]),
+            **account(self.result, sent["frames_sent"]),
             "latency_ms": {name: status[f"latency_{name}_ms"] for name in ("p50", "p99", "max")},
             "daemon_cpu_cores": watch.cpu_share,
             "daemon_memory_mb_at": watch.memory_mb,
@@ -152,7 +153,8 @@ def watched_scan(directory: DataDirectory, *, shape: tuple[int, int], rate_hz: f
         yield WatchedScan(live=live, shape=shape, rate_hz=rate_hz, cores=pinned)
 
 
-def _account(result: Path, frames_sent: int) -> dict[str, Any]:
+def account(result: Path, frames_sent: int) -> dict[str, Any]:
+    """Return the rate from the first commit with points to the last, and what became of every frame."""
     with open_result(result) as opened:
         ledger, counters = opened.ledger_sums, opened.counters
         flags = opened.flag_sums

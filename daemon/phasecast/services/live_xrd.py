@@ -33,6 +33,8 @@ from phasecast.services.scan_requests import SCAN_REQUEST_BYTES, ScanRequests
 from phasecast.services.xrd_loop import LoopOptions, build_loop
 from phasecast.services.xrd_stage import build_stage
 from phasecast.sources.capture import CaptureReader, CaptureWriter
+from phasecast.sources.document_lines import DocumentLines
+from phasecast.sources.file_journal import go_on_behind
 from phasecast.sources.uri import open_source
 from phasecast.xrd.device import use_one_thread
 
@@ -133,6 +135,9 @@ def run_live_xrd(options: LiveOptions) -> int:
     receivers = [*(source.receiver for source in sources), *fetching]
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+        lines = DocumentLines(directory.documents)
+        stack.callback(lines.close)
+        wires = replace(wires, documents=replace(wires.documents, keep=lines))
         catalog = stack.enter_context(CatalogAfterScan(directory, options.catalog))
         end_of_scan = stack.enter_context(EndOfScan())
 
@@ -176,6 +181,7 @@ def run_live_xrd(options: LiveOptions) -> int:
             latest=loop.latest,
         )
         stack.callback(declaring.close)
+        go_on_behind(receivers, directory.captures, loop.replay_from)
         for receiver in receivers:
             receiver.start(capture)
             stack.callback(receiver.stop)

@@ -1,7 +1,7 @@
 """A watched folder of frame files: CBF, TIFF, EDF, HDF5 or bare pixels, as a detector's server leaves them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from phasecast.core.errors import SourceError
@@ -75,6 +75,10 @@ class DirectoryReceiver(ThreadedReceiver):
             dataset=dataset,
         )
 
+    def go_on_behind(self, whole: Mapping[str, tuple[int, float]], frames: Mapping[str, int]) -> None:
+        """Leave out what an earlier process recorded; see `FolderWatch.go_on_behind`."""
+        self._watch.go_on_behind(whole, frames)
+
     def status(self) -> dict[str, object]:
         """State and counters, JSON-able; ``listings`` counts how often the folder was listed."""
         return super().status() | {
@@ -82,6 +86,7 @@ class DirectoryReceiver(ThreadedReceiver):
             "folder": readable_name(str(self._folder)),
             "pending": self._watch.pending,
             "incomplete": self._incomplete,
+            "recorded_before": self._watch.recorded_before,
         }
 
     def _open(self) -> None:

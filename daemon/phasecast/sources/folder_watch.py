@@ -5,11 +5,12 @@ import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from phasecast.core.errors import FrameError
+from phasecast.sources.file_names import readable_name
 from phasecast.sources.file_record import FoundFile
 from phasecast.sources.folder_listing import RACY_S, FolderListing
 from phasecast.sources.frame_file import IncompleteFileError, require_complete
@@ -102,6 +103,10 @@ class FolderWatch:
         self._max_bytes = max_bytes
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
         self._hdf5 = Hdf5Watch(dataset, timeout_s=timeout_s, max_bytes=max_bytes, budget=budget, wait=wait)
+        self._whole: dict[str, tuple[int, float]] = {}
+        self._frames: dict[str, int] = {}
+        self.recorded_before = 0
+        """Files that an earlier process recorded and that are the same still: they were not read again."""
         self.given_up = 0
         """Files that were not complete in time."""
 
@@ -115,6 +120,19 @@ class FolderWatch:
         """Files seen and not complete yet."""
         return sum(not pending.reported for pending in self._pending.values())
 
+    def go_on_behind(self, whole: Mapping[str, tuple[int, float]], frames: Mapping[str, int]) -> None:
+        """Leave out what an earlier process recorded; call it before the first look.
+
+        Parameters
+        ----------
+        whole
+            Name of each complete file to its size in bytes and POSIX time of change; one that differs now is new.
+        frames
+            Name of each file of many frames to how many of them were recorded.
+        """
+        self._whole = dict(whole)
+        self._frames = dict(frames)
+
     def look(self, now_s: float | None = None) -> Iterator[FoundFile]:
         """Yield the files that became complete, or were given up, since the last look.
 
@@ -127,7 +145,7 @@ class FolderWatch:
         for name in self._listing.look(now_s):
             path = f"{self._root}/{name}"
             if format_suffix(name) in HDF5_SUFFIXES:
-                self._hdf5.follow(name, Path(path), now_s)
+                self._hdf5.follow(name, Path(path), now_s, done=self._frames.pop(readable_name(name), 0))
             else:
                 self._pending[name] = _Pending(path=path, first_s=now_s, changed_s=now_s)
         for name in list(self._pending):
@@ -150,6 +168,10 @@ class FolderWatch:
             # Renamed or removed before it was complete: what replaces it has another name.
             del self._pending[name]
             self._listing.forget(name)
+            return None
+        if self._whole and self._whole.pop(readable_name(name), None) == (status.st_size, status.st_mtime):
+            del self._pending[name]
+            self.recorded_before += 1
             return None
         stamp = (status.st_size, status.st_mtime_ns)
         if stamp != pending.stamp:
