@@ -8,7 +8,20 @@ import pytest
 
 import phasecast.core
 
-HEAVY = {"torch", "pyFAI", "h5py", "matplotlib", "zmq", "bluesky", "fabio", "scipy", "xarray", "event_model", "ophyd"}
+HEAVY = {
+    "torch",
+    "pyFAI",
+    "h5py",
+    "matplotlib",
+    "zmq",
+    "bluesky",
+    "fabio",
+    "scipy",
+    "xarray",
+    "pandas",
+    "event_model",
+    "ophyd",
+}
 
 
 def loaded_by(code):
@@ -37,3 +50,8 @@ def test_help_and_profiles_load_nothing_heavy(words):
 def test_the_page_starts_without_what_reduces_frames():
     # they doubled its memory to 600 MB when an import brought them in
     assert not {"torch", "pyFAI"} & set(loaded_by("import phasecast.services.page"))
+
+
+@pytest.mark.parametrize("service", ["live_xrd", "page"])
+def test_services_load_labelled_arrays_only_when_asked_for_them(service):
+    assert not {"xarray", "pandas"} & set(loaded_by(f"import phasecast.services.{service}"))

@@ -6,11 +6,10 @@ Closed files are never written: what counts is decided each time they are read t
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from phasecast.core.frame import FrameReference
@@ -20,13 +19,17 @@ from phasecast.results import layout
 from phasecast.results.composed_header import added_counters, header_of, must_fit
 from phasecast.results.grid import Floats, Placement
 from phasecast.results.growing_part import GrowingPart
-from phasecast.results.lazy import Rows, StackedRows
+from phasecast.results.labelled import joined
 from phasecast.results.live_counting import LiveCounting
 from phasecast.results.lock import is_being_written
 from phasecast.results.map_identity import map_name_of, planned_places
 from phasecast.results.map_part import MapPart, Offsets, cells_of, quality_of, step_of
 from phasecast.results.reader import Result, open_result
+from phasecast.results.rows import Rows, StackedRows
 from phasecast.results.same_place import MapPoints, union_raster
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def open_map(paths: Sequence[str | os.PathLike[str]], *, name: str = "", offsets_um: Offsets | None = None) -> Result:
@@ -275,9 +278,9 @@ class ComposedMap(Result):
         return max(ends) if all(ends) else ""
 
     @property
-    def defects(self) -> xr.Dataset:
+    def defects(self) -> "xr.Dataset":
         """Everything that could not be used, scan by scan."""
-        return xr.concat([result.defects for result in self._results], dim="defect")
+        return joined([result.defects for result in self._results], "defect")
 
     def frame_reference(self, row: int) -> FrameReference | None:
         """Return where the raw frame of a point lies; None if the point has none.

@@ -4,11 +4,10 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from phasecast.core.documents import DEFECT_COLUMNS
@@ -19,7 +18,11 @@ from phasecast.core.result import ColumnSpec, ResultHeader
 from phasecast.results import layout
 from phasecast.results.access import open_for_reading
 from phasecast.results.grid import Grid, Placement
-from phasecast.results.lazy import CommittedRows, Rows, lazy_array
+from phasecast.results.labelled import data_array, dataset, lazy_array
+from phasecast.results.rows import CommittedRows, Rows
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _DIMENSION_OF_AXIS = {layout.PATTERN_AXIS: "tth_deg", layout.CLASS_AXIS: "class_id"}
 
@@ -163,19 +166,19 @@ class Result:
         return {**commit, "capture_segment": commit["capture_segment"].decode()}
 
     @property
-    def ledger(self) -> xr.Dataset:
+    def ledger(self) -> "xr.Dataset":
         """State, flags, reason, x_um, y_um, time_s, revision and the scan's scalars of every point."""
-        dataset = xr.Dataset({"state": ("point", self._state.copy())}, coords={"point": np.arange(self.points)})
+        labelled = dataset({"state": ("point", self._state.copy())}, coords={"point": np.arange(self.points)})
         for name in ("flags", "reason", "x_um", "y_um", "time_s"):
-            dataset[name] = ("point", self._believed(layout.ledger_dataset(name)))
-        dataset["revision"] = ("point", self._believed(layout.REVISION))
+            labelled[name] = ("point", self._believed(layout.ledger_dataset(name)))
+        labelled["revision"] = ("point", self._believed(layout.REVISION))
         for column in self.header.point_columns:
-            dataset[column.name] = ("point", self._believed(f"{layout.SCALARS}/{column.name}"))
-            dataset[column.name].attrs["units"] = column.unit
-        dataset["state"].attrs["state_names"] = [state.label for state in PointState]
+            labelled[column.name] = ("point", self._believed(f"{layout.SCALARS}/{column.name}"))
+            labelled[column.name].attrs["units"] = column.unit
+        labelled["state"].attrs["state_names"] = [state.label for state in PointState]
         for name, unit in layout.UNITS.items():
-            dataset[name].attrs["units"] = unit
-        return dataset
+            labelled[name].attrs["units"] = unit
+        return labelled
 
     def ledger_block(self, first: int, end: int) -> dict[str, NDArray[Any]]:
         """Return state, flags, x_um, y_um, time_s and the scan's scalars of rows `first` to before `end`."""
@@ -197,27 +200,27 @@ class Result:
         return {(flag.name or "").lower(): int(np.count_nonzero(flags & int(flag))) for flag in PointFlag if flag}
 
     @property
-    def positions(self) -> xr.Dataset:
+    def positions(self) -> "xr.Dataset":
         """Measured sample positions, y up, um."""
         return self.ledger[["x_um", "y_um"]]
 
     @property
-    def patterns(self) -> xr.DataArray:
+    def patterns(self) -> "xr.DataArray":
         """Intensity, (point, tth_deg), read when used."""
         return self.column(layout.INTENSITY_COLUMN)
 
     @property
-    def sigma(self) -> xr.DataArray:
+    def sigma(self) -> "xr.DataArray":
         """Standard error of the intensity, (point, tth_deg), read when used."""
         return self.column(layout.SIGMA_COLUMN)
 
     @property
-    def confidences(self) -> xr.DataArray:
+    def confidences(self) -> "xr.DataArray":
         """Confidence of each class, (point, class_id), read when used; no classes if nothing was classified."""
         name = self.confidence_column
         if name is not None:
             return self.column(name)
-        return xr.DataArray(
+        return data_array(
             np.full((self.points, 0), np.nan, dtype=np.float32), dims=("point", "class_id"), name="confidence"
         )
 
@@ -226,7 +229,7 @@ class Result:
         """Name of the column of confidences; None if nothing was classified."""
         return next((column.name for column in self.header.columns if column.axis == layout.CLASS_AXIS), None)
 
-    def column(self, name: str) -> xr.DataArray:
+    def column(self, name: str) -> "xr.DataArray":
         """Return any result column by the name it has in the header, read when used.
 
         Raises
@@ -238,7 +241,7 @@ class Result:
         committed = self._committed(column)
         rows = committed.shape[0]
         data = lazy_array(committed, self._dimensions(column))
-        array = xr.DataArray(data, name=name, attrs={"units": column.unit, "description": column.description})
+        array = data_array(data, name=name, attrs={"units": column.unit, "description": column.description})
         array = array.assign_coords(point=np.arange(rows))
         if column.axis == layout.PATTERN_AXIS:
             array = array.assign_coords(tth_deg=np.asarray(self.header.tth_deg))
@@ -270,7 +273,7 @@ class Result:
         """Width and height of the cell of each point, (n, 2); None where all are alike."""
         return None
 
-    def map_of(self, values: ArrayLike, *, select: NDArray[np.bool_] | None = None, fill: Any = None) -> xr.DataArray:
+    def map_of(self, values: ArrayLike, *, select: NDArray[np.bool_] | None = None, fill: Any = None) -> "xr.DataArray":
         """Return per-point values as a map (y_um, x_um) in sample coordinates, y ascending.
 
         Parameters
@@ -295,12 +298,12 @@ class Result:
         array = np.asarray(values)
         empty = (np.nan if array.dtype.kind == "f" else 0) if fill is None else fill
         picture = placement.paint(array, select=self._done if select is None else select, fill=empty)
-        return xr.DataArray(picture, dims=("y_um", "x_um"), coords={"y_um": placement.y_um, "x_um": placement.x_um})
+        return data_array(picture, dims=("y_um", "x_um"), coords={"y_um": placement.y_um, "x_um": placement.x_um})
 
     @property
-    def frames(self) -> xr.Dataset:
+    def frames(self) -> "xr.Dataset":
         """Where the raw frame of each point lies: store, path, offset, number, sha256; no store if it has none."""
-        return xr.Dataset(
+        return dataset(
             {
                 name: ("point", self._believed(layout.ledger_dataset(f"frame_{name}")))
                 for name in ("store", "path", "offset", "number", "sha256")
@@ -336,10 +339,10 @@ class Result:
         return str(self._believed(layout.ledger_dataset("reason"), row, row + 1)[0])
 
     @property
-    def defects(self) -> xr.Dataset:
+    def defects(self) -> "xr.Dataset":
         """Everything that could not be used, in order: time_s, channel, reason, detail, frame_number."""
         rows = int(self._last["defects"])
-        return xr.Dataset(
+        return dataset(
             {name: ("defect", _text(self._fresh(layout.defect_dataset(name))[:rows])) for name in DEFECT_COLUMNS}
         )
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
 
 Floats = NDArray[np.float64]
@@ -32,6 +31,8 @@ def fit_calibration(logits: NDArray[np.floating], labels: NDArray[np.floating], 
     pull
         Strength of the pull towards the identity, in units of one pattern.
     """
+    from scipy.optimize import minimize  # half a second that a daemon, which only applies calibrations, does without
+
     count = labels.shape[1]
     scale, bias = np.ones(count), np.zeros(count)
     for column in range(count):

@@ -1,4 +1,4 @@
-"""Columns of a result as xarray variables that read from the file when they are used."""
+"""Rows of a column that are read from the file when they are used."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -6,31 +6,21 @@ from typing import Any
 
 import h5py
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 
-class Rows(BackendArray, ABC):
+class Rows(ABC):
     """Rows of a column that are read when they are used; `shape` and `dtype` are those of all of them."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
-        """Read a selection."""
-        values: NDArray[Any] = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._read
-        )
-        return values
-
     def block(self, first: int, end: int) -> NDArray[Any]:
         """Read rows `first` to before `end`."""
-        return self._read((slice(first, end),))
+        return self.read((slice(first, end),))
 
     @abstractmethod
-    def _read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+    def read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
         """Read what a basic index selects."""
 
 
@@ -51,7 +41,8 @@ class CommittedRows(Rows):
         self.shape = (believed.size, *dataset.shape[1:])
         self.dtype = dataset.dtype
 
-    def _read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+    def read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        """Read what a basic index selects of the rows that are believed."""
         rows = key[0]
         if isinstance(rows, slice):
             start, stop, step = rows.indices(self._believed.size)
@@ -84,7 +75,8 @@ class StackedRows(Rows):
         self.shape = (int(self._ends[-1]), *parts[0].shape[1:])
         self.dtype = parts[0].dtype
 
-    def _read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+    def read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        """Read what a basic index selects, across the columns."""
         rows = key[0]
         if isinstance(rows, slice):
             values = self._rows(*rows.indices(self.shape[0]))
@@ -101,8 +93,3 @@ class StackedRows(Rows):
         hidden = self._hidden[first : first + len(values)]
         values[hidden] = np.nan if values.dtype.kind == "f" else 0
         return np.asarray(values[::step])
-
-
-def lazy_array(rows: Rows, dimensions: tuple[str, ...]) -> xr.Variable:
-    """Return the rows as a variable that reads when used."""
-    return xr.Variable(dimensions, indexing.LazilyIndexedArray(rows))
