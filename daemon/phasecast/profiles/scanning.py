@@ -101,12 +101,19 @@ class Join(ProfilePart):
 
 
 class HeaderAxis(ProfilePart):
-    """One axis of the sample, read from the text header of a frame file."""
+    """One axis of the sample, read from the text header of a frame file, its TIFF tags, or the text file beside it."""
 
     field: str = Field(
         min_length=1,
         description="Header key that is followed by the position and its unit (nm, um or mm), such as "
-        "'Map_horizontal'; or a regular expression with the named groups 'value' and 'unit'.",
+        "'Map_horizontal'; or a regular expression with the named groups 'value' and 'unit'. The name of an attribute "
+        "in areaDetector's TIFF, and a key of a sidecar, are such keys too.",
+    )
+    factor_to_um: float | None = Field(
+        default=None,
+        gt=0,
+        description="What a position that stands without a unit is multiplied with to give um, as in TIFF attributes "
+        "and sidecars; leave out where the unit follows.",
     )
     sign: Literal[-1, 1] = Field(default=1, description="-1 where the motor moves the sample, not the beam.")
 
@@ -123,11 +130,10 @@ class FrameFiles(ProfilePart):
         default=r"(\d+)\.[A-Za-z.]+$",
         description="Regular expression whose one group is the frame's number in the file name.",
     )
-    position_from: Literal["none", "header", "documents"] = Field(
+    position_from: Literal["none", "header", "sidecar", "documents"] = Field(
         default="documents",
-        description="Where positions come from: nowhere (frames are ordered by number), the "
-        "frame's own header, "
-        "or bluesky documents.",
+        description="Where positions come from: nowhere (frames are ordered by number), the frame's own header or "
+        "TIFF tags, the text file beside it, or bluesky documents.",
     )
     header_horizontal: HeaderAxis | None = Field(
         default=None, description="Sample x in the header; needed with position_from = 'header'."
@@ -146,6 +152,12 @@ class FrameFiles(ProfilePart):
         "rejected. Leave out if there is none.",
     )
 
+    hdf5_dataset: str = Field(
+        default="/entry/data/data",
+        pattern=r"^/[^/]+(/[^/]+)*$",
+        description="Where frames are in HDF5 files ('*.h5', '*.hdf5' or '*.nxs' in patterns), which may still grow "
+        "(SWMR): a dataset of shape (frames, rows, cols) in chunks of whole frames.",
+    )
     max_read_mb_per_s: float = Field(
         default=200.0,
         gt=0,
@@ -159,8 +171,11 @@ class FrameFiles(ProfilePart):
 
     @model_validator(mode="after")
     def _header_axes(self) -> Self:
-        if self.position_from == "header" and (self.header_horizontal is None or self.header_vertical is None):
-            raise ValueError("position_from = 'header' needs header_horizontal and header_vertical")
+        stated = self.position_from in ("header", "sidecar")
+        if stated and (self.header_horizontal is None or self.header_vertical is None):
+            raise ValueError(f"position_from = '{self.position_from}' needs header_horizontal and header_vertical")
+        if self.position_from == "sidecar" and self.sidecar is None:
+            raise ValueError("position_from = 'sidecar' needs sidecar, the name of that file")
         return self
 
 

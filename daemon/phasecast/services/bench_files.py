@@ -85,7 +85,7 @@ def is_complete(report: dict[str, Any]) -> bool:
 def find_cost_us(folder: Path, files: int, content: bytes) -> float:
     """Return what one file costs from listing to hash, in us, in a folder of that many (hard links of one file)."""
     folder.mkdir(parents=True)
-    watch = FolderWatch(folder)
+    watch, first = FolderWatch(folder), folder
     began_s = time.process_time()
     found = 0
     for number in range(files):

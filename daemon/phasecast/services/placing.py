@@ -36,6 +36,9 @@ def source_options(profile: Profile) -> SourceOptions:
     return SourceOptions(
         counter_field=profile.join.counter_field,
         position_fields={name: axis.field for name, axis in axes.items() if axis is not None},
+        um_per_number={name: axis.factor_to_um for name, axis in axes.items() if axis and axis.factor_to_um},
+        position_in_sidecar=files.position_from == "sidecar",
+        dataset=files.hdf5_dataset,
         file_patterns=files.patterns,
         number_pattern=files.number_regex,
         raw_shape=_raw_shape(profile),
@@ -79,7 +82,7 @@ def _raw_shape(profile: Profile) -> tuple[int, int] | None:
 def place_by(profile: Profile) -> Callable[[Mapping[str, float]], tuple[float, float]]:
     """Return the map from measured motor positions to sample coordinates (x_um, y_um), y up."""
     files = profile.frame_files
-    if files.position_from == "header" and files.header_horizontal and files.header_vertical:
+    if files.position_from in ("header", "sidecar") and files.header_horizontal and files.header_vertical:
         x_sign, y_sign = files.header_horizontal.sign, files.header_vertical.sign
         if files.header_view == "upstream":
             x_sign = -x_sign

@@ -37,8 +37,10 @@ class FileDecoder:
     ----------
     file_roots
         Folders to look in when a file has moved since it was recorded.
-    position_fields
+    position_fields, um_per_number
         See `compile_position_fields`.
+    position_in_sidecar
+        Whether the sidecar states them, and not the header.
     number_pattern, raw_shape, max_bytes
         See `FolderWatch`.
     number_fields
@@ -54,6 +56,8 @@ class FileDecoder:
         *,
         file_roots: Sequence[Path] = (),
         position_fields: Mapping[str, str] | None = None,
+        um_per_number: Mapping[str, float] | None = None,
+        position_in_sidecar: bool = False,
         number_pattern: re.Pattern[str] | None = None,
         raw_shape: tuple[int, int] | None = None,
         max_bytes: int = 256 << 20,
@@ -65,7 +69,9 @@ class FileDecoder:
         self._number_fields = tuple(number_fields)
         self._needs_sidecar = needs_sidecar
         self._file_roots = tuple(file_roots)
-        self._positions = compile_position_fields(position_fields or {})
+        self._um_per_number = dict(um_per_number or {})
+        self._positions = compile_position_fields(position_fields or {}, self._um_per_number)
+        self._position_in_sidecar = position_in_sidecar
         self._number_pattern = number_pattern
         self._raw_shape = raw_shape
         self._max_bytes = max_bytes
@@ -108,6 +114,7 @@ class FileDecoder:
                     number=number or 0,
                     keys=keys,
                     scalars=scalars,
+                    sidecar=note.sidecar,
                     reference=reference,
                 )
         return Defect(
@@ -159,9 +166,11 @@ class FileDecoder:
         number: int,
         keys: tuple[FrameKey, ...],
         scalars: Mapping[str, float],
+        sidecar: bytes,
         reference: FrameReference,
     ) -> Frame:
-        header = parse_header(content.header, self._positions)
+        beside = sidecar.decode("utf-8", "replace") + "\n" if self._position_in_sidecar else None
+        header = parse_header(content.header + "\n", self._positions, self._um_per_number, positions_in=beside)
         return Frame(
             frame_id=frame_id,
             series=series,

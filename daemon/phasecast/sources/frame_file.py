@@ -22,6 +22,7 @@ from phasecast.core.errors import IncompleteFileError as IncompleteFileError
 from phasecast.sources.cbf_file import natural, read_cbf, require_cbf
 from phasecast.sources.frame_name import format_suffix
 from phasecast.sources.npy_frame import read_npy
+from phasecast.sources.tiff_tags import attribute_lines
 
 _MAX_HEADER_BYTES = 1 << 20
 _EDF_FIELD = re.compile(rb"(\w+)\s*=\s*([^;]*?)\s*;")
@@ -43,7 +44,7 @@ class FrameContent:
     image
         Counts, shape (rows, cols), integers.
     header
-        The header's text for people, in the lines the detector wrote.
+        The header's text for people, in the lines the detector wrote; the attributes of areaDetector's TIFF follow it.
     """
 
     image: NDArray[np.integer]
@@ -128,7 +129,8 @@ def read_frame_file(
             image, header = edf.data, "\n".join(f"# {key} {value}" for key, value in edf.header.items())
         else:
             tiff = TiffIO(BytesIO(content))
-            image, header = tiff.getImage(0), str(tiff.getInfo(0).get("imageDescription") or "")
+            described = str(tiff.getInfo(0).get("imageDescription") or "")
+            image, header = tiff.getImage(0), "\n".join(filter(None, (described, attribute_lines(content))))
     except FrameError:
         raise
     # fabio's readers raise whatever the broken field makes Python raise; it is one bad frame either way.

@@ -37,7 +37,9 @@ class FrameHeader:
     position_um: Mapping[str, float] = field(default_factory=dict)
 
 
-def compile_position_fields(position_fields: Mapping[str, str]) -> dict[str, re.Pattern[str]]:
+def compile_position_fields(
+    position_fields: Mapping[str, str], um_per_number: Mapping[str, float] | None = None
+) -> dict[str, re.Pattern[str]]:
     """Return one pattern per axis.
 
     Parameters
@@ -45,6 +47,8 @@ def compile_position_fields(position_fields: Mapping[str, str]) -> dict[str, re.
     position_fields
         Axis name to either a header key, whose value is followed by its unit (``Map_horizontal`` reads
         ``# Map_horizontal -0.3280 mm``), or a regular expression with the named groups ``value`` and ``unit``.
+    um_per_number
+        Axes whose value stands without a unit, and what it is multiplied with to give um (`parse_header` does).
 
     Raises
     ------
@@ -53,15 +57,18 @@ def compile_position_fields(position_fields: Mapping[str, str]) -> dict[str, re.
     """
     patterns = {}
     for axis, text in position_fields.items():
+        has_unit = axis not in (um_per_number or {})
         if _PLAIN_KEY.fullmatch(text):
-            text = rf"^#?\s*{text}\s*[=:]?\s*(?P<value>{_NUMBER})\s*(?P<unit>[a-zµμ]+)\b"
+            unit = r"(?P<unit>[a-zµμ]+)\b" if has_unit else r"(?=[\s;,'\"])"
+            text = rf"(?:^#?|[;,])\s*{text}\s*[=:]?\s*(?P<value>{_NUMBER})\s*{unit}"
         try:
             pattern = re.compile(text, re.MULTILINE)
         except re.error as error:
             raise SourceError(f"{text!r} is no regular expression ({error})", where=f"position {axis}") from error
-        if not {"value", "unit"} <= pattern.groupindex.keys():
+        needed = {"value", "unit"} if has_unit else {"value"}
+        if not needed <= pattern.groupindex.keys():
             raise SourceError(
-                f"{text!r} lacks the groups value and unit",
+                f"{text!r} lacks the groups {' and '.join(sorted(needed, reverse=True))}",
                 where=f"position {axis}",
                 remedy="name a header key such as Map_horizontal, or add (?P<value>...) and (?P<unit>...)",
             )
@@ -69,17 +76,39 @@ def compile_position_fields(position_fields: Mapping[str, str]) -> dict[str, re.
     return patterns
 
 
-def parse_header(text: str, positions: Mapping[str, re.Pattern[str]]) -> FrameHeader:
-    """Read a header; what is not there or malformed is left out."""
+def parse_header(
+    text: str,
+    positions: Mapping[str, re.Pattern[str]],
+    um_per_number: Mapping[str, float] | None = None,
+    *,
+    positions_in: str | None = None,
+) -> FrameHeader:
+    """Read a header; what is not there or malformed is left out.
+
+    Parameters
+    ----------
+    text
+        The header.
+    positions, um_per_number
+        See `compile_position_fields`.
+    positions_in
+        Text that states the positions instead: a sidecar. None: the header does.
+    """
+    um_per_number = um_per_number or {}
     exposure = _EXPOSURE.search(text)
     timestamp = _TIMESTAMP.search(text)
     position_um = {}
     for axis, pattern in positions.items():
-        match = pattern.search(text)
-        if match is None or match["unit"] not in _UNIT_UM:
+        match = pattern.search(text if positions_in is None else positions_in)
+        if match is None:
+            continue
+        factor = um_per_number.get(axis)
+        if factor is None:
+            factor = _UNIT_UM.get(match["unit"])
+        if factor is None:
             continue
         try:
-            value_um = float(match["value"]) * _UNIT_UM[match["unit"]]
+            value_um = float(match["value"]) * factor
         except ValueError:
             continue
         if isfinite(value_um):

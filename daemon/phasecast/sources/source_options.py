@@ -8,6 +8,7 @@ from pathlib import Path
 from phasecast.core.record import Channel, Decoder
 from phasecast.profiles import PositionLog
 from phasecast.sources.document_options import DocumentOptions
+from phasecast.sources.hdf5_frames import DATASET
 from phasecast.sources.read_budget import ReadBudget
 
 
@@ -23,8 +24,12 @@ class SourceOptions:
         Prefix of the documents' publisher.
     documents
         What else is declared of the bluesky wire.
-    position_fields
+    position_fields, um_per_number
         Axis to header key or expression: see `compile_position_fields`.
+    position_in_sidecar
+        Whether sidecars state them, and not headers.
+    dataset
+        Where frames are in HDF5 files.
     file_patterns
         Shell patterns of the files that are frames; all formats if empty.
     number_pattern
@@ -69,6 +74,9 @@ class SourceOptions:
     documents: DocumentOptions = field(default_factory=DocumentOptions)
     file_patterns: tuple[str, ...] = ()
     position_fields: Mapping[str, str] = field(default_factory=dict)
+    um_per_number: Mapping[str, float] = field(default_factory=dict)
+    position_in_sidecar: bool = False
+    dataset: str = DATASET
     number_pattern: str | None = None
     raw_shape: tuple[int, int] | None = None
     number_fields: tuple[str, ...] = ()

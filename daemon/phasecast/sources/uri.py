@@ -162,6 +162,8 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
         return FileDecoder(
             file_roots=options.file_roots,
             position_fields=options.position_fields,
+            um_per_number=options.um_per_number,
+            position_in_sidecar=options.position_in_sidecar,
             number_pattern=_pattern(options.number_pattern),
             raw_shape=options.raw_shape,
             max_bytes=options.max_image_bytes,
@@ -359,4 +361,5 @@ def _files(uri: str, split: SplitResult, channel: Channel, options: SourceOption
         sidecar=options.sidecar,
         budget=options.read_budget,
         copy_frames=options.copy_frames,
+        dataset=options.dataset,
     )
