@@ -38,6 +38,7 @@ class PvaReceiver(ThreadedReceiver):
         self._pv = pv
         self._server = server
         self._context: Any = None
+        self._subscription: Any = None
         self._waiting: queue.SimpleQueue[tuple[Any, float]] = queue.SimpleQueue()
         self._taken_bytes = 0
         self._recorded_bytes = 0
@@ -69,7 +70,8 @@ class PvaReceiver(ThreadedReceiver):
         named = {"EPICS_PVA_NAME_SERVERS": self._server, "EPICS_PVA_ADDR_LIST": "", "EPICS_PVA_AUTO_ADDR_LIST": "NO"}
         # Unwrapped by p4p itself an array that is compressed raises, and its codec is gone.
         self._context = Context("pva", conf=named if self._server else None, useenv=not self._server, nt=False)
-        self._context.monitor(
+        # Kept, for p4p ends a subscription that nobody holds.
+        self._subscription = self._context.monitor(
             self._pv, self._take, request=f"record[queueSize={_QUEUE_SIZE}]field()", notify_disconnect=True
         )
 
@@ -114,8 +116,10 @@ class PvaReceiver(ThreadedReceiver):
         except Exception as error:
             detail = f"no NTNDArray ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
             return [ArrayNote(pv=self._pv, problem=detail).to_part()]
+        if pixels is None:
+            return [note.to_part()]
         self._count(note.unique_id)
-        if pixels is None or note.problem:
+        if note.problem:
             return [note.to_part()]
         return [note.to_part(), pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()]
 
@@ -125,7 +129,10 @@ class PvaReceiver(ThreadedReceiver):
         self._last_id = unique_id
 
     def _close(self) -> None:
+        subscription, self._subscription = self._subscription, None
         context, self._context = self._context, None
+        if subscription is not None:
+            subscription.close()
         if context is not None:
             context.close()
 
