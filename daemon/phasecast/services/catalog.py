@@ -106,6 +106,7 @@ def sync(directory: DataDirectory, uri: str = "", *, say: Callable[[str], None] 
         entries = [entry for entry in ResultsList(directory).read() if entry.state == "closed"]
         reasons = _archive(directory, entries, marks)
         undocumented = tuple(uid for uid, reason in reasons.items() if reason == "")
+        results = {entry.result_uid: entry.path for entry in entries}
         runs: dict[str, Kind] = {}
         for entry in sorted(entries, key=lambda entry: entry.started_s):
             runs[entry.raw_uid] = "raw"
@@ -114,7 +115,7 @@ def sync(directory: DataDirectory, uri: str = "", *, say: Callable[[str], None] 
             if path.stem not in runs and is_whole(path):
                 runs[path.stem] = "raw"
         ready = [uid for uid in runs if uid not in reasons]
-        brought, refused = _insert(directory, uri, ready, runs, say) if ready else ([], {})
+        brought, refused = _insert(directory, uri, ready, results, say) if ready else ([], {})
         waiting = {uid: reason for uid, reason in (reasons | refused).items() if reason}
         for uid, kind in runs.items():
             state: RunState = "waiting" if uid in waiting else "no documents" if uid in undocumented else "in"
@@ -266,7 +267,7 @@ def _capture_start(entry: ResultEntry) -> CapturePosition | None:
 
 
 def _insert(
-    directory: DataDirectory, uri: str, uids: list[str], kinds: Mapping[str, Kind], say: Callable[[str], None]
+    directory: DataDirectory, uri: str, uids: list[str], results: Mapping[str, Path], say: Callable[[str], None]
 ) -> tuple[list[str], dict[str, str]]:
     """Write the runs that the catalog has not; return those that it took, and those that it did not with the reason."""
     brought: list[str] = []
@@ -279,13 +280,16 @@ def _insert(
                 if known is None or known.stop is None:
                     path = archive_path(directory, uid)
                     try:
+                        if uid in results:
+                            # the folder may have been moved since its documents were written
+                            write_run(path, documents_of_result(results[uid]))
                         catalog.write(uid, read_run(path))
                         brought.append(uid)
                     except PhasecastError as error:
                         # raises where it is the catalog that fails, and not the run
                         catalog.find(uid)
                         refused[uid] = str(error)
-                        say(f"{kinds[uid]} run {uid} waits in {path}: {error}")
+                        say(f"run {uid} waits in {path}: {error}")
                 del left[uid]
     except CatalogError as error:
         refused |= dict.fromkeys(left, str(error))
