@@ -16,7 +16,7 @@ from phasecast.sources.capture import CaptureReader, CaptureWriter
 from phasecast.sources.documents import DocumentReceiver
 from phasecast.sources.simplon import CHANNEL, SimplonDecoder
 from phasecast.sources.simplon_receiver import SimplonReceiver
-from phasecast.sources.zmq_receiver import MAX_MESSAGE_BYTES
+from phasecast.sources.zmq_receiver import ZmqReceiver
 from support import hostile_wire
 from support.daemon import wait_until
 from support.simplon_wire import end_parts, header_parts, image_parts
@@ -109,12 +109,12 @@ def test_a_message_above_the_cap_costs_the_connection_and_nothing_that_follows(
     tmp_path: Path, context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
     push, address = bound(context, zmq.PUSH)
-    receiver = SimplonReceiver(address, channel=CHANNEL)
+    receiver = ZmqReceiver(CHANNEL, address, kind=zmq.PULL, high_water_mark=10, max_message_bytes=1000)
     with CaptureWriter(tmp_path) as writer, CaptureReader(tmp_path) as reader:
         receiver.start(writer)
         push.send_multipart(end_parts(1))
         await_records(writer, reader, 1)
-        push.send(bytes(MAX_MESSAGE_BYTES + 1))
+        push.send(bytes(1001))
         wait_until(lambda: receiver.status()["disconnects"], "the disconnect")
         wait_until(lambda: receiver.status()["connected"], "the reconnect")
         push.send_multipart(end_parts(2))

@@ -12,6 +12,8 @@ from phasecast.sources.zmq_receiver import ZmqReceiver
 
 _HIGH_WATER_MARK = 1000
 """About 40 MB of compressed 100k frames: a second at 1 kHz."""
+_MOST_MESSAGE_BYTES = 160 << 20
+"""Flat field and mask of 18 million pixels in one start message; V1 sends them in parts of their own."""
 _POLL_S = 5.0
 _TIMEOUT_S = 2.0
 _MOST_BYTES = 1 << 16
@@ -33,7 +35,13 @@ class SimplonReceiver(ZmqReceiver):
     """
 
     def __init__(self, address: str, *, channel: Channel, rest: str = "") -> None:
-        super().__init__(channel, address, kind=zmq.PULL, high_water_mark=_HIGH_WATER_MARK)
+        super().__init__(
+            channel,
+            address,
+            kind=zmq.PULL,
+            high_water_mark=_HIGH_WATER_MARK,
+            max_message_bytes=_MOST_MESSAGE_BYTES,
+        )
         self._dropped = DroppedQuestion(rest + _DROPPED) if rest else None
 
     def start(self, capture: RecordSink) -> None:
