@@ -73,7 +73,7 @@ def test_a_beam_that_was_away_in_mid_row_is_found_measured_and_reported_and_noth
     # the sample is known at half the step, so that a beam 3 um beside its place meets places the truth knows
     arguments = ("--sample-shape", "20x128", "--sample-step-um", "1", "--pass", "beam-lost=150", "--map", "A-3")
     with beamline(tmp_path, shape="8x60", rate=80, arguments=arguments) as setup:
-        daemon = setup.start_daemon("--once", "--device", "cpu")
+        daemon = setup.start_daemon("--once", "--device", "cpu", reports=True)
         setup.begin()
         assert daemon.wait(150) == 0
         (path,) = setup.results

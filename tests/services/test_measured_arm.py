@@ -121,7 +121,7 @@ def test_a_scan_of_the_arm_as_the_daemon_sees_it(lab6_scan, tmp_path):
     """Bare pixels and sidecars dropped into a folder, packed and not, one sidecar missing and one frame cut."""
     frames = sorted(lab6_scan.glob("*.raw.gz"))
     arguments = ("--poni", str(lab6_scan / "ROBL_v1.json"), "--expected-points", "11", "--close-after-idle-s", "8")
-    with watched_folder(tmp_path, *arguments, "--once", profile="ssrl-lab6-arm") as setup:
+    with watched_folder(tmp_path, *arguments, "--once", profile="ssrl-lab6-arm", reports=True) as setup:
         folder = tmp_path / "frames"
         for place, frame in enumerate(frames):
             sidecar = lab6_scan / f"{frame.name.removesuffix('.gz')}.pdi"

@@ -60,7 +60,7 @@ class Dropped:
 def map_daemon(measured_data, tmp_path_factory):
     poni = measured_data / "pilatus100k_map" / "Fe3O4map_01_module_r2c1.poni"
     arguments = ("--poni", str(poni), "--expected-points", "6", "--close-after-idle-s", str(IDLE_S))
-    with watched_folder(tmp_path_factory.mktemp("map"), *arguments, profile="gsecars-map") as setup:
+    with watched_folder(tmp_path_factory.mktemp("map"), *arguments, profile="gsecars-map", reports=True) as setup:
         yield Dropped(setup)
         setup.processes[-1].send_signal(signal.SIGTERM)
         assert setup.processes[-1].wait(90) == 0, (setup.folder / "daemon.log").read_text()
@@ -192,7 +192,7 @@ def test_a_frame_completed_after_it_was_given_up_takes_its_point(map_daemon, map
 
 def test_tiffs_of_a_scan_become_points_in_the_order_of_their_numbers(measured_data, tmp_path):
     frames = sorted((measured_data / "pilatus100k_scan_tiff").glob("*.tif.gz"))
-    with watched_folder(tmp_path, "--expected-points", "8", "--once", profile="i07-scan") as setup:
+    with watched_folder(tmp_path, "--expected-points", "8", "--once", profile="i07-scan", reports=True) as setup:
         for frame in frames:
             if frame in frames[::2]:
                 shutil.copy(frame, tmp_path / "frames")

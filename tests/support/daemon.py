@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from phasecast.records.status import read_status
+from phasecast.results.access import was_left_growing
 from support.relay import Relay
 
 TIMEOUT_S = 90.0
@@ -58,8 +59,12 @@ class Setup:
     def results(self) -> list[Path]:
         return sorted((self.data_dir / "results").glob("*.nxs"))
 
-    def start_daemon(self, *arguments: str, profile: str = "bl16xu", wait: bool = True) -> subprocess.Popen:
+    def start_daemon(
+        self, *arguments: str, profile: str = "bl16xu", wait: bool = True, reports: bool = False
+    ) -> subprocess.Popen:
+        """Start a daemon; pictures and reports take longer than most scans of tests, so it makes them if asked."""
         command = ["live", "xrd", "--profile", profile, "--data-dir", str(self.data_dir)]
+        command += ["--catalog", "none", *([] if reports else ["--no-reports"])]
         command += ["--catalog", "none"]
         for wire in ("frames", "documents"):
             if wire in self.addresses:
@@ -156,17 +161,17 @@ class LongDaemon:
         return (self.setup.folder / "daemon.log").read_text()
 
     def _is_closed(self, path: Path) -> bool:
-        return path.with_suffix(".json").exists()
+        return not was_left_growing(path)
 
 
 @contextlib.contextmanager
-def watched_folder(folder: Path, *arguments: str, profile: str) -> Iterator[Setup]:
+def watched_folder(folder: Path, *arguments: str, profile: str, reports: bool = False) -> Iterator[Setup]:
     """A daemon that watches the folder ``frames``, which is empty."""
     frames = folder / "frames"
     frames.mkdir()
     setup = Setup(folder, {"frames": f"files://{frames}"})
     try:
-        setup.start_daemon(*arguments, profile=profile)
+        setup.start_daemon(*arguments, profile=profile, reports=reports)
         yield setup
     finally:
         setup.end()

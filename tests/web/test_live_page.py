@@ -43,7 +43,7 @@ def night(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ni
     folder = tmp_path_factory.mktemp("night")
     with contextlib.ExitStack() as stack:
         setup = stack.enter_context(beamline(folder, shape=f"{ROWS}x{COLUMNS}", rate=50))
-        daemon = setup.start_daemon()
+        daemon = setup.start_daemon(reports=True)
         server = stack.enter_context(page_server(setup.data_dir, folder))
         context = browser.new_context(viewport={"width": 1440, "height": 1000})
         stack.callback(context.close)

@@ -49,6 +49,9 @@ def live_xrd(
         ),
     ] = "",
     once: Annotated[bool, typer.Option("--once", help="End after the first scan is finished.")] = False,
+    no_reports: Annotated[
+        bool, typer.Option("--no-reports", help="Make no pictures, summaries and reports when scans end.")
+    ] = False,
     catalog: LiveCatalog = "embedded",
 ) -> None:
     """Turn live frames and positions into a growing result file.
@@ -73,6 +76,7 @@ def live_xrd(
             document_roots=tuple(document_root or ()),
             publish=publish,
             once=once,
+            reports=not no_reports,
             catalog=catalog,
         )
     )

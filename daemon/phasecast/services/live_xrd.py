@@ -63,6 +63,7 @@ class LiveOptions:
     document_roots: tuple[str, ...] = ()
     publish: str = ""
     once: bool = False
+    reports: bool = True
     catalog: str = NONE
 
 
@@ -139,10 +140,11 @@ def run_live_xrd(options: LiveOptions) -> int:
         stack.callback(lines.close)
         wires = replace(wires, documents=replace(wires.documents, keep=lines))
         catalog = stack.enter_context(CatalogAfterScan(directory, options.catalog))
-        end_of_scan = stack.enter_context(EndOfScan())
+        end_of_scan = stack.enter_context(EndOfScan()) if options.reports else None
 
         def on_finished(path: Path) -> None:
-            end_of_scan.submit(path)
+            if end_of_scan is not None:
+                end_of_scan.submit(path)
             catalog.submit(path)
 
         refusal = _why_not_declare(options, uris)
