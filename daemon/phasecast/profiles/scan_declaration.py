@@ -70,7 +70,7 @@ class LogAxis(ProfilePart):
 
 
 class PositionLog(ProfilePart):
-    """A text file, one row a point, that another program writes while the scan runs."""
+    """A text file or scan table (SRS, SPEC), one row a point, that another program writes while the scan runs."""
 
     path: str | None = Field(
         default=None,

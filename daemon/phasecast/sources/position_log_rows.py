@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from phasecast.core.errors import WireError
 from phasecast.profiles import PositionLog, time_zone
+from phasecast.sources.scan_table import ScanTable
 
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " "}
 _DATE = re.compile(r"(\d{4})[年/.-](\d{1,2})[月/.-](\d{1,2})日?[T ]*(\d{1,2})[:時](\d{1,2})[:分](\d{1,2})(\.\d+)?秒?$")
@@ -76,7 +77,9 @@ class RowReader:
     def __init__(self, rules: PositionLog) -> None:
         self._rules = rules
         self._zone: tzinfo | None = time_zone(rules.time_zone) if rules.time_zone else None
-        self._places: dict[str, int] | None = None if rules.by_name else {}
+        self._places: dict[str, int | str] | None = None if rules.by_name else {}
+        self._table = ScanTable()
+        self._is_other_scan = False
         self._known: list[str] = []
         self._before = 0
         self.begun = False
@@ -91,9 +94,21 @@ class RowReader:
             If it cannot be read, with the reason.
         """
         text = self._decode(line).strip("\r\n \ufeff\x00\x1a")
-        if not text or text.startswith(("#", "//")):
+        line_of_table = self._table.read(text) if text else None
+        if line_of_table is None or line_of_table.kind == "nothing":
             return None
-        cells = self._split(text)
+        if line_of_table.kind == "scan":
+            self._begin_scan()
+            return None
+        if line_of_table.kind == "comment":
+            self._look_for_header_in(text)
+            return None
+        cells = list(line_of_table.cells) or self._split(text)
+        if line_of_table.kind == "header":
+            self._take_header(cells)
+            return None
+        if self._is_other_scan:
+            return None
         if self._places is None:
             self._find_header(cells)
             return None
@@ -130,11 +145,51 @@ class RowReader:
         except (csv.Error, StopIteration) as error:
             raise BadRowError(f"cannot be split ({error})", is_point=self.begun) from error
 
+    def _begin_scan(self) -> None:
+        """Look for a header again: a table may hold one scan after another, each with columns of its own."""
+        self._places = None if self._rules.by_name else {}
+        self._before, self._is_other_scan, self.begun = 0, False, False
+
+    def _take_header(self, cells: list[str]) -> None:
+        """Read the line that a table marks as its header; the rows of scans without the columns are left out."""
+        if self._places is not None:
+            return
+        self._places = self._placed([_plain(cell) for cell in cells])
+        self._is_other_scan = self._places is None
+        if self._is_other_scan:
+            absent = ", ".join(name for name in self._rules.by_name if _plain(name) not in map(_plain, cells))
+            raise BadRowError(f"scan {self._table.scan!r} has no {absent}: its rows are left out"[:300], is_point=False)
+
+    def _placed(self, names: list[str]) -> dict[str, int | str] | None:
+        """Return the place of each column that is wanted, or the value of what does not move; None if one is absent."""
+        at_rest = {_plain(name): value for name, value in self._table.constants.items()}
+        moves = any(_plain(str(axis.column)) in names for axis in (self._rules.x, self._rules.y))
+        places: dict[str, int | str] = {}
+        for name in self._rules.by_name:
+            plain = _plain(name)
+            if plain in names:
+                places[name] = names.index(plain)
+            elif plain in at_rest and moves:
+                places[name] = at_rest[plain]
+            else:
+                return None
+        return places
+
+    def _look_for_header_in(self, comment: str) -> None:
+        """Take a comment for the header if it names all columns: ``# x y`` or, with a column ``#``, ``#, x, y``."""
+        for text in (comment, comment.lstrip("#/ \t")):
+            if self._places is None and text:
+                try:
+                    self._places = self._placed([_plain(cell) for cell in self._split(text)])
+                except BadRowError:
+                    continue
+                self.begun = self._places is not None
+
     def _find_header(self, cells: list[str]) -> None:
         names = [_plain(cell) for cell in cells]
         wanted = {name: _plain(name) for name in self._rules.by_name}
-        if all(plain in names for plain in wanted.values()):
-            self._places = {name: names.index(plain) for name, plain in wanted.items()}
+        self._places = self._placed(names)
+        if self._places is not None:
             self.begun = True
             return
         self._before += 1
@@ -150,6 +205,8 @@ class RowReader:
 
     def _cell(self, cells: list[str], column: int | str) -> str:
         place = column - 1 if isinstance(column, int) else (self._places or {})[column]
+        if isinstance(place, str):
+            return place
         if place >= len(cells):
             has_numbers = any(_number(cell) is not None for cell in cells)
             raise BadRowError(f"{len(cells)} columns, {place + 1} needed", is_point=has_numbers)
