@@ -5,7 +5,9 @@ import it patches msgpack for the whole process with msgpack_numpy, which unpick
 decoded values alone, so that nothing could be recorded as it came or acknowledged once it is on disk.
 """
 
+import logging
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,17 +18,22 @@ from phasecast.core.scan import Message
 from phasecast.sources.receiver import ThreadedReceiver
 from phasecast.sources.simplon_frame import defect_of
 
+logger = logging.getLogger(__name__)
+
 CHANNEL = Channel("kafka")
 MALFORMED = "malformed document"
 
 _MAX_MESSAGE_BYTES = 16 << 20
 _POLL_S = 0.1
+_ASK_S = 1.0
 _LONGEST_NAME = 32
 _EXAMPLE = "kafka://broker:9092/topic"
 
 
 class KafkaReceiver(ThreadedReceiver):
     """Records the messages of one topic; what is recorded is acknowledged, so that a restart goes on from there.
+
+    All partitions that the topic has at the start are read here: nothing is shared with other members of the group.
 
     Parameters
     ----------
@@ -37,8 +44,8 @@ class KafkaReceiver(ThreadedReceiver):
     channel
         Name of the wire in the capture.
     group
-        Name of the group of consumers, whose members share the messages: no other daemon may use it. Empty for one that
-        names this host and the topic.
+        Name under which the broker keeps what was acknowledged; two daemons need two. Empty for one that names this
+        host and the topic.
     from_start
         Whether a group that is new begins with the oldest message there is, and not with those to come.
     """
@@ -89,17 +96,21 @@ class KafkaReceiver(ThreadedReceiver):
                     "enable.auto.offset.store": False,
                     "fetch.message.max.bytes": _MAX_MESSAGE_BYTES,
                     "error_cb": self._on_error,
-                },
-                logger=None,
+                    "log_level": 2,
+                    "logger": logger,
+                }
             )
-            self._consumer.subscribe([self._topic], on_assign=self._on_assign, on_lost=self._on_lost)
         except KafkaException as error:
             raise SourceError(
-                f"cannot be subscribed ({error})", where=where, remedy="give host, port and topic"
+                f"cannot be used ({error})", where=where, remedy=f"write for example {_EXAMPLE}"
             ) from error
 
     def _serve(self) -> None:
+        asked_s = -_ASK_S
         while not self._stopping.is_set():
+            if self._state != "connected" and time.monotonic() - asked_s >= _ASK_S:
+                self._ask()
+                asked_s = time.monotonic()
             message = self._consumer.poll(_POLL_S)
             if message is None:
                 continue
@@ -115,17 +126,30 @@ class KafkaReceiver(ThreadedReceiver):
             if self._messages > before:
                 self._consumer.store_offsets(message=message)
 
-    def _on_assign(self, _consumer: Any, partitions: list[Any]) -> None:
-        if partitions:
-            self._connects += 1
-            self._state, self._broker_error = "connected", ""
+    def _ask(self) -> None:
+        """Ask the broker for the topic; begin to read it where that has not been done."""
+        from confluent_kafka import OFFSET_STORED, KafkaException, TopicPartition
 
-    def _on_lost(self, _consumer: Any, _partitions: list[Any]) -> None:
-        self._disconnects += 1
-        self._state = "disconnected"
+        try:
+            topic = self._consumer.list_topics(self._topic, timeout=_ASK_S).topics[self._topic]
+        except KafkaException as error:
+            self._broker_error = str(error.args[0])[:200]
+            return
+        if not topic.partitions:
+            self._broker_error = f"no topic {self._topic} ({topic.error})"[:200]
+            return
+        if not self._connects:
+            self._consumer.assign([TopicPartition(self._topic, number, OFFSET_STORED) for number in topic.partitions])
+        self._connects += 1
+        self._state, self._broker_error = "connected", ""
 
     def _on_error(self, error: Any) -> None:
+        from confluent_kafka import KafkaError
+
         self._broker_error = str(error)[:200]
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and self._state == "connected":
+            self._disconnects += 1
+            self._state = "disconnected"
 
     def _close(self) -> None:
         consumer, self._consumer = self._consumer, None
