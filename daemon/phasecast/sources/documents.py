@@ -5,23 +5,22 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-import zmq
 
-from phasecast.core.curve_keys import CurveKeys
 from phasecast.core.documents import HEADER_KEY, RAW_UID_KEY
 from phasecast.core.errors import WireError
 from phasecast.core.frame import FrameKey, counter_key, datum_key
-from phasecast.core.record import Channel, RawRecord
-from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanStop, ScanUid
+from phasecast.core.record import RawRecord
+from phasecast.core.scan import Message, PointMeasured, ScanStop, ScanUid
 from phasecast.sources.document_codec import CODECS, decode_document
+from phasecast.sources.document_points import NO_POSITION, FlyPoints, document_defect
+from phasecast.sources.document_receiver import CHANNEL as CHANNEL
+from phasecast.sources.document_receiver import DocumentReceiver as DocumentReceiver
 from phasecast.sources.document_runs import Bounded, DataKeys, NominalGrid, Run, Stream
 from phasecast.sources.document_scan import number_of, point_stream, read_start, read_uid, states_stream
 from phasecast.sources.document_streams import StreamDatum, StreamRows
 from phasecast.sources.document_wishes import DocumentWishes
-from phasecast.sources.wanted_frames import Wanted, WantedRows
-from phasecast.sources.zmq_receiver import ZmqReceiver
+from phasecast.sources.wanted_frames import Wanted
 
-CHANNEL = Channel("bluesky")
 FETCHED = "files"
 """Part of the channel's name that says that frames which documents name are fetched from their files."""
 
@@ -29,45 +28,13 @@ MALFORMED = "malformed document"
 UNKNOWN_NAME = "unknown document"
 UNKNOWN_RUN = "document of an unknown run"
 LOST = "lost document"
-NO_POSITION = "position missing"
 AMBIGUOUS = "several detectors"
 
-_HIGH_WATER_MARK = 100_000
-"""A PUB drops in silence at the reader's mark: 1422 of 6000 events were lost at the default of 1000."""
 _MAX_DOCUMENT_BYTES = 16 << 20
 _MAX_RUNS = 16
 _MAX_JUMP = 1_000_000
 """Points that one event may skip: a table of points reaches up to the last one."""
 _IGNORED = frozenset({"bulk_events", "bulk_datum"})
-
-
-class DocumentReceiver(ZmqReceiver):
-    """SUB socket that records the documents a bluesky 0MQ proxy hands out.
-
-    Parameters
-    ----------
-    address
-        Address of the proxy's out port, such as ``tcp://host:5578``.
-    prefix
-        The publisher's prefix; other prefixes are not received.
-    channel
-        Name of the wire in the capture.
-    curve
-        Keys where the proxy asks for CURVE; None for none.
-    """
-
-    def __init__(
-        self, address: str, *, prefix: str = "", channel: Channel = CHANNEL, curve: CurveKeys | None = None
-    ) -> None:
-        super().__init__(
-            channel,
-            address,
-            kind=zmq.SUB,
-            high_water_mark=_HIGH_WATER_MARK,
-            # With its blank: "bl1" alone would also match "bl10".
-            subscription=prefix.encode() + b" ",
-            curve=curve,
-        )
 
 
 class DocumentDecoder:
@@ -114,6 +81,7 @@ class DocumentDecoder:
         self._codecs = frozenset(codecs)
         self._keep = keep
         self._wishes = DocumentWishes(want if fetches else None)
+        self._rows = FlyPoints(self._wishes, fetches=fetches, stage_fields=self._stage_fields)
         self._runs: Bounded[Run] = Bounded(_MAX_RUNS)
         self._streams: Bounded[Stream] = Bounded(_MAX_RUNS * 16)
         self._handlers = {
@@ -140,9 +108,9 @@ class DocumentDecoder:
                     self._keep(name, document)
                 yield from handler(record, document)
             elif name not in _IGNORED:
-                yield _defect(record, UNKNOWN_NAME, f"document name {name[:60]!r} is not one of bluesky's")
+                yield document_defect(record, UNKNOWN_NAME, f"document name {name[:60]!r} is not one of bluesky's")
         except WireError as error:
-            yield _defect(record, MALFORMED, str(error))
+            yield document_defect(record, MALFORMED, str(error))
 
     def _start(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
         scan = read_start(doc, record.received_s)
@@ -166,7 +134,7 @@ class DocumentDecoder:
         uid = read_uid(doc.get("uid"), "uid of the descriptor")
         run = self._runs.get(read_uid(doc.get("run_start"), "run_start of the descriptor"))
         if run is None:
-            yield _defect(record, UNKNOWN_RUN, f"descriptor of run {str(doc['run_start'])[:36]}: no start came")
+            yield document_defect(record, UNKNOWN_RUN, f"descriptor of run {str(doc['run_start'])[:36]}: no start came")
             return
         content = doc.get("data_keys")
         content = content if isinstance(content, dict) else {}
@@ -179,7 +147,7 @@ class DocumentDecoder:
         image = self._image_of(keys)
         if is_points and self._fetches and not image and len(keys.images) > 1:
             detail = f"run {run.uid[:36]} has frames of {', '.join(keys.images)[:120]}: say which with image_field"
-            yield _defect(record, AMBIGUOUS, detail)
+            yield document_defect(record, AMBIGUOUS, detail)
         run.has_points |= is_points
         described = content.get(image)
         shape = described.get("shape") if isinstance(described, dict) else None
@@ -215,7 +183,7 @@ class DocumentDecoder:
         seq = doc.get("seq_num")
         if stream is None:
             detail = f"event {str(seq)[:20]} refers to descriptor {uid[:36]}, which never came"
-            yield _defect(record, UNKNOWN_RUN, detail)
+            yield document_defect(record, UNKNOWN_RUN, detail)
             return
         if not stream.is_points:
             return
@@ -226,7 +194,7 @@ class DocumentDecoder:
             raise WireError(f"event {seq} of run {run.uid[:36]} has no data")
         if seq > run.last_seq + 1:
             missing = str(seq - 1) if seq == run.last_seq + 2 else f"{run.last_seq + 1} to {seq - 1}"
-            yield _defect(record, LOST, f"event {missing} of run {run.uid[:36]} never arrived")
+            yield document_defect(record, LOST, f"event {missing} of run {run.uid[:36]} never arrived")
         # A RunEngine that rewinds after a pause repeats numbers: the point is measured again.
         run.last_seq = max(run.last_seq, seq)
         numbers = {field: value for field, item in data.items() if (value := number_of(item)) is not None}
@@ -234,7 +202,7 @@ class DocumentDecoder:
         position = {field: numbers[field] for field in fields if isfinite(numbers.get(field, float("nan")))}
         absent = [field for field in run.axes if field not in position]
         if absent:
-            yield _defect(record, NO_POSITION, f"event {seq} of run {run.uid[:36]} lacks {', '.join(absent)}")
+            yield document_defect(record, NO_POSITION, f"event {seq} of run {run.uid[:36]} lacks {', '.join(absent)}")
         time_s = number_of(doc.get("time"))
         yield PointMeasured(
             uid=run.uid,
@@ -290,89 +258,30 @@ class DocumentDecoder:
         stream, resource = self._streams.get(datum.descriptor), self._wishes.stream_resource(datum.resource)
         if stream is None or resource is None:
             missing = datum.descriptor if stream is None else datum.resource
-            yield _defect(record, UNKNOWN_RUN, f"a stream datum refers to {missing[:36]}, which never came")
+            yield document_defect(record, UNKNOWN_RUN, f"a stream datum refers to {missing[:36]}, which never came")
             return
         if not stream.is_points:
             return
         gaps = list(stream.rows.add(datum, resource)) if stream.rows is not None else []
         for first, last in gaps:
             detail = f"{resource.data_key[:60]} of points {first} to {last} of run {stream.run.uid[:36]} never arrived"
-            yield _defect(record, LOST, detail)
+            yield document_defect(record, LOST, detail)
         if resource.data_key == stream.image:
             self._wishes.want_stream(stream, datum, resource, record.received_s)
         if stream.rows is not None:
-            yield from self._rows(record, stream, *stream.rows.take())
-
-    def _rows(self, record: RawRecord, stream: Stream, first_seq: int, count: int) -> Iterator[Message]:
-        """Make points of a fly scan: without events, they are what its streams cover."""
-        run = stream.run
-        if not count or stream.rows is None:
-            return
-        run.last_seq = max(run.last_seq, first_seq + count - 1)
-        numbers = stream.numbers if self._fetches else ()
-        needed = run.axes or self._stage_fields
-        given: dict[str, tuple[float, ...]] = {}
-        if any(field not in numbers for field in needed):
-            places = [run.nominal.position(first_seq + k) if run.nominal is not None else {} for k in range(count)]
-            given = {
-                field: tuple(place.get(field, float("nan")) for place in places)
-                for field in run.axes
-                if field not in numbers and any(field in place for place in places)
-            }
-            yield from self._doubt_nominal(record, run, given, [field for field in needed if field not in numbers])
-        has_frames = self._fetches and stream.image_is_streamed
-        if numbers:
-            self._wishes.want_rows(
-                WantedRows(
-                    run=run.uid,
-                    name=stream.uid,
-                    first_seq=first_seq,
-                    count=count,
-                    axes=tuple(field for field in run.position_fields if field in numbers or field in given),
-                    columns=tuple(stream.rows.columns(numbers, first_seq, count)),
-                    given=given,
-                    has_frames=has_frames,
-                    time_s=record.received_s,
-                )
-            )
-            return
-        for k in range(count):
-            yield PointMeasured(
-                uid=run.uid,
-                index=first_seq + k - 1,
-                time_s=record.received_s,
-                received_s=record.received_s,
-                position={field: column[k] for field, column in given.items() if isfinite(column[k])},
-                frame_keys=(datum_key(f"{stream.uid}/{first_seq + k}"),) if has_frames else (),
-                time_is_measured=False,
-            )
-
-    @staticmethod
-    def _doubt_nominal(
-        record: RawRecord, run: Run, given: Mapping[str, Any], fields: Sequence[str]
-    ) -> Iterator[Message]:
-        """Say once that positions are the plan's, or that there are none."""
-        if "nominal" in run.said:
-            return
-        run.said.add("nominal")
-        if given:
-            reason = f"no stream holds {', '.join(fields)[:120]}: positions are the plan's, not measured ones"
-            yield PositionDoubt(uid=run.uid, from_index=0, to_index=None, reason=reason)
-        elif fields:
-            detail = f"run {run.uid[:36]} has no events, and neither streams nor shape and extents for"
-            yield _defect(record, NO_POSITION, f"{detail} {', '.join(fields)[:120]}")
+            yield from self._rows.take(record, stream)
 
     def _stop(self, record: RawRecord, doc: Mapping[str, Any]) -> Iterator[Message]:
         uid = read_uid(doc.get("run_start"), "run_start of the stop document")
         run = self._runs.pop(uid, None)
         if run is None:
-            yield _defect(record, UNKNOWN_RUN, f"stop of run {uid[:36]}: no start came")
+            yield document_defect(record, UNKNOWN_RUN, f"stop of run {uid[:36]}: no start came")
             return
         streams = [stream for stream in self._streams.values() if stream.run is run]
         for stream in streams:
             del self._streams[stream.uid]
             if stream.is_points and stream.rows is not None:
-                yield from self._rows(record, stream, *stream.rows.take(all_that_came=True))
+                yield from self._rows.take(record, stream, all_that_came=True)
         self._wishes.end(uid)
         if run.is_own:
             return
@@ -382,7 +291,7 @@ class DocumentDecoder:
             measured = None
         if measured is not None and measured > run.last_seq:
             detail = f"the last {measured - run.last_seq} of {measured} events of run {uid[:36]} never arrived"
-            yield _defect(record, LOST, detail)
+            yield document_defect(record, LOST, detail)
         time_s = number_of(doc.get("time"))
         yield ScanStop(
             uid=ScanUid(uid),
@@ -424,7 +333,3 @@ def _column(columns: Mapping[str, Any], name: str) -> Any:
     if not isinstance(column, list):
         raise WireError(f"{name[:60]} of a page is no column")
     return column
-
-
-def _defect(record: RawRecord, reason: str, detail: str) -> Defect:
-    return Defect(reason=reason, detail=detail, channel=record.channel, received_s=record.received_s)
