@@ -9,6 +9,7 @@ import pytest
 import phasecast.core
 
 HEAVY = {
+    "tiled",
     "torch",
     "pyFAI",
     "h5py",
@@ -49,7 +50,11 @@ def test_help_and_profiles_load_nothing_heavy(words):
 
 def test_the_page_starts_without_what_reduces_frames():
     # they doubled its memory to 600 MB when an import brought them in
-    assert not {"torch", "pyFAI"} & set(loaded_by("import phasecast.services.page"))
+    assert not {"torch", "pyFAI", "tiled"} & set(loaded_by("import phasecast.services.page"))
+
+
+def test_what_the_daemon_has_of_the_catalog_loads_no_tiled():
+    assert "tiled" not in loaded_by("import phasecast.services.catalog_follow, phasecast.services.catalog")
 
 
 @pytest.mark.parametrize("service", ["live_xrd", "page"])

@@ -15,8 +15,9 @@ from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import CatalogError
 from phasecast.core.record import Channel
 from phasecast.results import open_result
-from phasecast.services.catalog import documents_of_run, list_runs, show_run, sync
+from phasecast.services.catalog import sync
 from phasecast.services.catalog_follow import CatalogAfterScan
+from phasecast.services.catalog_runs import documents_of_run, fetch_run, list_runs, show_run
 from phasecast.services.catalog_text import line_of, lines_of
 from phasecast.sinks.result_documents import documents_of_result
 from phasecast.sinks.tiled_catalog import name_of, open_catalog
@@ -212,6 +213,18 @@ def test_the_archive_gives_every_document_as_it_came_and_the_catalog_those_of_a_
     assert found[-1][0] == "stop"
     fields = [doc["data"]["stage_x"] for name, doc in found if name == "event"]
     assert fields == [doc["data"]["stage_x"] for name, doc in ophyd if name == "event"]
+
+
+def test_a_run_is_replayed_from_its_capture_else_from_its_documents(beamtime, synced, tmp_path):
+    directory, ophyd = synced[0], beamtime[1]
+    uid = ophyd[0][1]["uid"]
+    target = DataDirectory(tmp_path / "replay")
+    assert fetch_run(directory, uid[:8], target) == directory.results / RESULT
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "documents").symlink_to(directory.documents)
+    path = fetch_run(DataDirectory(tmp_path / "other"), uid, target)
+    assert path == target.documents / f"{uid}.jsonl"
+    assert path.read_bytes() == (directory.documents / path.name).read_bytes()
 
 
 def test_documents_of_a_result_are_valid_and_the_same_each_time(beamtime):

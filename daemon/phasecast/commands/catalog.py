@@ -19,12 +19,13 @@ def list_runs(data_dir: DataDir, catalog: CatalogUri = "", as_json: AsJson = Fal
     Example: phasecast catalog list --data-dir beamtime
     """
     from phasecast.core.data_directory import DataDirectory
-    from phasecast.services import catalog as runs
+    from phasecast.services import catalog_runs as runs
+    from phasecast.services.catalog import marks_of
     from phasecast.services.catalog_text import line_of, run_as_dict
 
     directory = DataDirectory(data_dir)
     found = runs.list_runs(directory, catalog)
-    waiting = [mark for mark in runs.marks_of(directory, catalog) if mark.state == "waiting"]
+    waiting = [mark for mark in marks_of(directory, catalog) if mark.state == "waiting"]
     if as_json:
         print_json(
             {
@@ -46,7 +47,7 @@ def show_run(uid: Uid, data_dir: DataDir, catalog: CatalogUri = "", as_json: AsJ
     Example: phasecast catalog show 3f2a91c0 --data-dir beamtime
     """
     from phasecast.core.data_directory import DataDirectory
-    from phasecast.services import catalog as runs
+    from phasecast.services import catalog_runs as runs
     from phasecast.services.catalog_text import lines_of, run_as_dict
 
     content = runs.show_run(DataDirectory(data_dir), uid, catalog)

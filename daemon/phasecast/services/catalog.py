@@ -17,8 +17,7 @@ from phasecast.records.journal import append, read_journal
 from phasecast.records.results_list import ResultEntry, ResultsList
 from phasecast.results import open_result
 from phasecast.sinks.result_documents import documents_of_result
-from phasecast.sinks.tiled_catalog import CatalogRun, TiledCatalog, name_of, open_catalog
-from phasecast.sources.document_lines import SUFFIX
+from phasecast.sinks.tiled_catalog import name_of, open_catalog
 from phasecast.sources.run_documents import archive_path, bring_from_capture, is_whole, read_run, write_run
 
 logger = logging.getLogger(__name__)
@@ -83,8 +82,10 @@ class SyncReport:
 def sync(directory: DataDirectory, uri: str = "", *, say: Callable[[str], None] = logger.warning) -> SyncReport:
     """Bring every finished run of a data directory into a catalog; what is there already is left alone.
 
-    The documents of each run lie as JSON lines in the data directory before the catalog sees them, so that nothing is
-    lost with it. A run that it does not take is marked, said in one line, and brought in by the next call.
+    Runs are results and the scans that they are of; scans without a result are not taken, for they may be another
+    proposal's. The documents of each run lie as JSON lines in the data directory before the catalog sees them, so
+    that nothing is lost with it. A run that it does not take is marked, said in one line, and brought in by the next
+    call.
 
     Parameters
     ----------
@@ -111,9 +112,6 @@ def sync(directory: DataDirectory, uri: str = "", *, say: Callable[[str], None] 
         for entry in sorted(entries, key=lambda entry: entry.started_s):
             runs[entry.raw_uid] = "raw"
             runs[entry.result_uid] = "derived"
-        for path in sorted(directory.documents.glob(f"*{SUFFIX}")):
-            if path.stem not in runs and is_whole(path):
-                runs[path.stem] = "raw"
         ready = [uid for uid in runs if uid not in reasons]
         brought, refused = _insert(directory, uri, ready, results, say) if ready else ([], {})
         waiting = {uid: reason for uid, reason in (reasons | refused).items() if reason}
@@ -135,99 +133,6 @@ def marks_of(directory: DataDirectory, uri: str = "") -> list[RunMark]:
     return list(_Marks(directory, name_of(directory, uri)).known.values())
 
 
-def list_runs(directory: DataDirectory, uri: str = "") -> list[CatalogRun]:
-    """Return the runs of a catalog, oldest first.
-
-    Raises
-    ------
-    CatalogError
-        If it cannot be opened or read.
-    """
-    with open_catalog(directory, uri) as catalog:
-        return sorted(catalog.runs(), key=lambda run: float(run.start.get("time", 0.0)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunContent:
-    """A run of a catalog and what can be read of it.
-
-    Parameters
-    ----------
-    run
-        The run.
-    streams
-        Stream to name and shape of its arrays.
-    documents
-        Its documents as JSON lines; None if they are not in the data directory.
-    """
-
-    run: CatalogRun
-    streams: Mapping[str, Mapping[str, tuple[int, ...]]]
-    documents: Path | None
-
-
-def show_run(directory: DataDirectory, uid: str, uri: str = "") -> RunContent:
-    """Return a run of a catalog by its uid, or by the beginning of it.
-
-    Raises
-    ------
-    CatalogError
-        If the catalog cannot be opened, or there is no such run, or several.
-    """
-    with open_catalog(directory, uri) as catalog:
-        run = _match(catalog, uid)
-        path = archive_path(directory, run.uid)
-        return RunContent(run=run, streams=catalog.arrays(run.uid), documents=path if path.is_file() else None)
-
-
-def documents_of_run(directory: DataDirectory, uid: str, uri: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the documents of a run, for a replay: our own archive's if it is there, else what the catalog says.
-
-    The archive has every document as it came, those of ophyd-async included. A catalog gives its own account:
-    good for runs of classic ophyd that were recorded without phasecast.
-
-    Parameters
-    ----------
-    directory
-        The data directory whose archive and embedded catalog are meant.
-    uid
-        The run; its beginning is enough where that is unique.
-    uri
-        A Tiled server; empty for the embedded catalog.
-
-    Raises
-    ------
-    CatalogError
-        If neither has the run.
-    """
-    found = sorted(path for path in directory.documents.glob(f"{Path(uid).name}*{SUFFIX}") if is_whole(path))
-    if len(found) == 1:
-        yield from read_run(found[0])
-        return
-    if len(found) > 1:
-        raise _ambiguous(uid, [path.stem for path in found], str(directory.documents))
-    with open_catalog(directory, uri) as catalog:
-        yield from catalog.documents(_match(catalog, uid).uid)
-
-
-def _match(catalog: TiledCatalog, uid: str) -> CatalogRun:
-    exact = catalog.find(uid)
-    if exact is not None:
-        return exact
-    found = [run for run in catalog.runs() if run.uid.startswith(uid)]
-    if not found:
-        raise CatalogError(
-            f"no run {uid!r}", where=catalog.name, remedy="`phasecast catalog list` names those that are there"
-        )
-    if len(found) > 1:
-        raise _ambiguous(uid, [run.uid for run in found], catalog.name)
-    return found[0]
-
-
-def _ambiguous(uid: str, found: list[str], where: str) -> CatalogError:
-    return CatalogError(f"{len(found)} runs begin with {uid!r}", where=where, remedy=f"give more of {found[0]}")
-
-
 def _archive(directory: DataDirectory, entries: list[ResultEntry], marks: "_Marks") -> dict[str, str]:
     """Write what is missing of the archive; return runs without it to the reason, empty if nothing announced them."""
     reasons: dict[str, str] = {}
@@ -241,7 +146,7 @@ def _archive(directory: DataDirectory, entries: list[ResultEntry], marks: "_Mark
                 reasons[entry.result_uid] = str(error)
         if is_whole(archive_path(directory, entry.raw_uid)):
             continue
-        if marks.is_undocumented(entry.raw_uid) or (start := _capture_start(entry)) is None:
+        if marks.is_undocumented(entry.raw_uid) or (start := capture_start(entry)) is None:
             reasons[entry.raw_uid] = ""
         elif not (directory.captures / start.segment).is_file():
             reasons[entry.raw_uid] = f"{directory.captures / start.segment} with its documents is gone"
@@ -260,7 +165,8 @@ def _archive(directory: DataDirectory, entries: list[ResultEntry], marks: "_Mark
     return reasons
 
 
-def _capture_start(entry: ResultEntry) -> CapturePosition | None:
+def capture_start(entry: ResultEntry) -> CapturePosition | None:
+    """Return the place of the first record of a result's scan; None if its header names none."""
     with open_result(entry.path) as result:
         place = result.header.processing.get("capture_start")
     return CapturePosition(**place) if place else None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from phasecast.core.documents import HEADER_KEY, RAW_UID_KEY
-from phasecast.services.catalog import RunContent
+from phasecast.services.catalog_runs import RunContent
 from phasecast.sinks.result_documents import FILE_KEY
 from phasecast.sinks.tiled_catalog import CatalogRun
 
