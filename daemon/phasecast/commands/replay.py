@@ -14,13 +14,13 @@ from phasecast.core.errors import PhasecastError
 
 def replay(
     sources: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             help="Captures (a folder, a segment or a data directory), documents as JSON lines (.jsonl), "
             "results (.nxs) or folders of frames.",
             show_default=False,
         ),
-    ],
+    ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -53,6 +53,13 @@ def replay(
         typer.Option("--compare", help="Result to compare the new one of the same scan with, to the bit."),
     ] = None,
     no_reports: Annotated[bool, typer.Option("--no-reports", help="Without pictures, summaries and reports.")] = False,
+    run_uid: Annotated[
+        str,
+        typer.Option("--run", help="Uid of one run, of a data directory or of --catalog.", show_default=False),
+    ] = "",
+    catalog: Annotated[
+        str, typer.Option("--catalog", help="With --run: a Tiled server that has it.", show_default=False)
+    ] = "",
     at_once: Annotated[int | None, typer.Option(min=1, help="Sources at the same time; default: one a core.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,6 +78,9 @@ def replay(
     target = data_dir or Path("replays") / time.strftime("%Y%m%d-%H%M%S")
     console = Console(stderr=True)
     pace = _speed(speed)
+    sources = _named_run(sources or [], run_uid, catalog, target) if run_uid else sources
+    if not sources:
+        raise PhasecastError("nothing to replay", where="replay", remedy="name a recording, or a run with --run")
     reports: list[dict[str, Any]]
     if len(sources) == 1:
         options = ReplayOptions(
@@ -108,6 +118,19 @@ def replay(
     if not all(report["complete"] and all(one["identical"] for one in report["comparisons"].values())
                for report in reports):  # fmt: skip
         raise typer.Exit(1)
+
+
+def _named_run(sources: list[Path], uid: str, catalog: str, target: Path) -> list[Path]:
+    """Return what one run is replayed from."""
+    from phasecast.core.data_directory import DataDirectory
+    from phasecast.services.catalog_runs import fetch_run
+
+    if len(sources) > 1 or not (sources or catalog):
+        raise PhasecastError(
+            "a run is in one data directory or catalog", where="--run", remedy="name one of them, or --catalog URI"
+        )
+    directory = DataDirectory(target)
+    return [fetch_run(DataDirectory(sources[0]) if sources else directory, uid, directory, catalog)]
 
 
 def _compare_all(wanted: list[Path], reports: list[dict[str, Any]]) -> None:
