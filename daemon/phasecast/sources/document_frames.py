@@ -1,29 +1,18 @@
 """Fetching what documents name: frames and positions in files, recorded as soon as they are there."""
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from phasecast.core.errors import FrameError
 from phasecast.core.record import Channel
-from phasecast.sources.document_frame_record import CHANNEL, encode_note
+from phasecast.sources.document_frame_record import CHANNEL
 from phasecast.sources.document_roots import DocumentRoots
-from phasecast.sources.file_names import readable_name
-from phasecast.sources.frame_file import IncompleteFileError, require_complete
-from phasecast.sources.hdf5_frames import Hdf5Frames, look_at_hdf5
-from phasecast.sources.hdf5_values import Hdf5Values
+from phasecast.sources.named_files import NamedFiles
 from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.receiver import ThreadedReceiver
 from phasecast.sources.wanted_frames import Hdf5Place, RunEnded, Wanted, WantedFrames, WantedRows
 
-_MAX_OPEN = 8
 _MAX_JOBS = 200_000
 _AFTER_STOP_S = 8.0
 """A scan is closed ten seconds after its stop: what is missing must be named before."""
@@ -68,12 +57,8 @@ class FrameFetcher:
         wait: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._roots = roots
-        self._budget = budget
+        self._files = NamedFiles(roots, budget=budget, max_bytes=max_bytes, copy_frames=copy_frames, wait=wait)
         self._timeout_s = min(timeout_s, _AFTER_STOP_S)
-        self._max_bytes = max_bytes
-        self._copy_frames = copy_frames
-        self._wait = wait
         self._clock = clock
         self._began_s = time.time()
         self._inbox: deque[Wanted | tuple[str, int]] = deque()
@@ -81,9 +66,6 @@ class FrameFetcher:
         self._ended: dict[str, float] = {}
         self._recorded: set[tuple[str, int]] = set()
         self._settled_s = 0.0
-        self._open: dict[tuple[str, str], Hdf5Frames] = {}
-        self._there: dict[tuple[str, str], int] = {}
-        self._tried: dict[str, tuple[int, int]] = {}
         self.dropped = 0
         """Wishes that were not kept, because too many wait."""
 
@@ -110,7 +92,7 @@ class FrameFetcher:
         """
         now_s = self._clock()
         self._take_inbox(now_s)
-        self._there.clear()
+        self._files.begin_look()
         if is_final or now_s >= self._settled_s:
             blocked: set[object] = set()
             for job in self._jobs:
@@ -120,22 +102,21 @@ class FrameFetcher:
             self._jobs = [job for job in self._jobs if job.served < job.wanted.count]
             waiting = {job.wanted.run for job in self._jobs}
             if not waiting:
-                self.close()
+                self._files.close()
                 self._recorded.clear()
             self._ended = {run: ended_s for run, ended_s in self._ended.items() if run in waiting}
 
     def close(self) -> None:
         """Close all files."""
-        for frames in self._open.values():
-            frames.close()
-        self._open.clear()
-        self._tried.clear()
+        self._files.close()
 
     def _take_inbox(self, now_s: float) -> None:
         while self._inbox:
             wanted = self._inbox.popleft()
             if isinstance(wanted, tuple):
-                self._recorded.add(wanted)
+                if now_s < self._settled_s:
+                    self._recorded.add(wanted)
+                    self._settled_s = now_s + _SETTLE_S
                 continue
             if isinstance(wanted, RunEnded):
                 self._ended.setdefault(wanted.run, now_s)
@@ -152,7 +133,7 @@ class FrameFetcher:
     def _serve(self, job: _Job, blocked: set[object], *, late: bool) -> Iterator[list[bytes]]:
         wanted = job.wanted
         if isinstance(wanted, WantedRows):
-            parts = [] if (wanted.name, wanted.first_seq) in self._recorded else self._rows(wanted, late=late)
+            parts = [] if (wanted.name, wanted.first_seq) in self._recorded else self._files.rows(wanted, late=late)
             if parts is not None:
                 job.served = wanted.count
                 if parts:
@@ -163,143 +144,12 @@ class FrameFetcher:
         while job.served < wanted.count and source not in blocked:
             number = wanted.number + job.served
             if (wanted.series, number) not in self._recorded:
-                found = self._frame(wanted, job.served, late=late)
+                found = self._files.frame(wanted, job.served, late=late)
                 if found is None:
                     blocked.add(source)
                     return
                 yield found
             job.served += 1
-
-    def _frame(self, wanted: WantedFrames, k: int, *, late: bool) -> list[bytes] | None:
-        """Return the record of a frame; None if it is not there yet."""
-        note: dict[str, Any] = {
-            "kind": "frame",
-            "run": wanted.run,
-            "series": wanted.series,
-            "number": wanted.number + k,
-            "keys": [str(key) for key in wanted.keys_of(k)],
-        }
-        place = wanted.place
-        stated = place.path if isinstance(place, Hdf5Place) else f"{place.folder}/{place.names[k]}"
-        note["path"] = readable_name(stated)[:4096]
-        try:
-            if wanted.problem:
-                raise FrameError(wanted.problem)
-            if isinstance(place, Hdf5Place):
-                return self._hdf5(note, self._roots.find(stated), place, k, late=late)
-            return self._file(note, self._roots.find(stated), place.dataset)
-        except IncompleteFileError as error:
-            if not late:
-                return None
-            return encode_note({**note, "problem": error.what[:1000], "is_late": True})
-        except FrameError as error:
-            return encode_note({**note, "problem": str(error)[:1000]})
-
-    def _hdf5(self, note: dict[str, Any], path: Path, place: Hdf5Place, k: int, *, late: bool) -> list[bytes]:
-        note["path"] = readable_name(str(path))
-        first, frames = place.first + k * place.frames_per_point, place.frames_per_point
-        opened, there = self._opened(path, place.dataset)
-        if there < first + frames:
-            raise IncompleteFileError(f"{there} of {first + frames} frames are there")
-        found = list(islice(opened.read(first, there, is_final=late or self._is_closed(path)), frames))
-        if len(found) < frames:
-            raise IncompleteFileError(f"frame {first + len(found)} is announced and not there")
-        broken = next((frame for frame in found if frame.problem), None)
-        if broken is not None:
-            raise FrameError(f"frame {broken.index}: {broken.problem}")
-        if self._budget is not None:
-            self._budget.take(sum(len(frame.content) for frame in found), self._wait)
-        images = [
-            {"rows": frame.shape[0], "cols": frame.shape[1], "dtype": frame.dtype, "encoding": frame.encoding}
-            for frame in found
-        ]
-        return encode_note({**note, "images": images}, [frame.content for frame in found])
-
-    def _opened(self, path: Path, dataset: str) -> tuple[Hdf5Frames, int]:
-        """Return an open dataset and how many frames it announces; looked at once a look."""
-        key = (str(path), dataset)
-        opened = self._open.get(key)
-        if opened is None:
-            while len(self._open) >= _MAX_OPEN:
-                self._open.pop(next(iter(self._open))).close()
-            look_at_hdf5(path)
-            opened = self._open[key] = Hdf5Frames(path, dataset, max_bytes=self._max_bytes)
-        if key not in self._there:
-            try:
-                self._there[key] = opened.refresh()
-            except FrameError:
-                self._open.pop(key).close()
-                raise
-        return opened, self._there[key]
-
-    @staticmethod
-    def _is_closed(path: Path) -> bool:
-        state = look_at_hdf5(path)
-        return state.says_so and not state.is_written
-
-    def _file(self, note: dict[str, Any], path: Path, dataset: str) -> list[bytes]:
-        note["path"] = readable_name(str(path))
-        try:
-            stat = path.stat()
-            seen = (stat.st_size, stat.st_mtime_ns)
-            if self._tried.get(str(path)) == seen:
-                raise IncompleteFileError("has not been completed")
-            if stat.st_size > self._max_bytes:
-                raise FrameError(f"larger than {self._max_bytes} bytes")
-            if dataset:
-                look_at_hdf5(path)
-                with Hdf5Frames(path, dataset, max_bytes=self._max_bytes) as opened:
-                    found = next(opened.read(0, opened.refresh(), is_final=True), None)
-                if found is None or found.problem:
-                    raise FrameError(found.problem if found is not None else "no frame in it")
-                image: dict[str, object] = {"rows": found.shape[0], "cols": found.shape[1]}
-                image |= {"dtype": found.dtype, "encoding": found.encoding}
-                return encode_note({**note, "images": [image]}, [found.content])
-            if self._budget is not None:
-                self._budget.take(stat.st_size, self._wait)
-            content = path.read_bytes()
-        except OSError as error:
-            raise IncompleteFileError(f"cannot be read ({error.strerror})") from error
-        try:
-            require_complete(path.name, content, max_bytes=self._max_bytes)
-        except IncompleteFileError:
-            self._tried[str(path)] = seen
-            raise
-        self._tried.pop(str(path), None)
-        note |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        return encode_note(note, [content] if self._copy_frames else None)
-
-    def _rows(self, wanted: WantedRows, *, late: bool) -> list[bytes] | None:
-        """Return the record of some points; None if a number is not there yet."""
-        columns: dict[str, np.ndarray[Any, Any]] = {
-            name: np.array(values, "<f8") for name, values in wanted.given.items()
-        }
-        problems: list[str] = []
-        for column in wanted.columns:
-            values = columns.setdefault(column.name, np.full(wanted.count, np.nan, "<f8"))
-            try:
-                path = self._roots.find(column.place.path)
-                with Hdf5Values(path, column.place.dataset) as opened:
-                    values[column.skip : column.skip + column.count] = opened.read(column.place.first, column.count)
-            except IncompleteFileError as error:
-                if not late:
-                    return None
-                problems.append(f"{column.name[:60]}: {error}"[:1000])
-            except FrameError as error:
-                problems.append(f"{column.name[:60]}: {error}"[:1000])
-        note = {
-            "kind": "rows",
-            "run": wanted.run,
-            "name": wanted.name,
-            "first_seq": wanted.first_seq,
-            "count": wanted.count,
-            "axes": list(wanted.axes),
-            "columns": {name: values.tobytes() for name, values in columns.items()},
-            "has_frames": wanted.has_frames,
-            "time_s": wanted.time_s,
-            "problems": problems[:64],
-        }
-        return encode_note(note)
 
 
 class DocumentFrameReceiver(ThreadedReceiver):
