@@ -93,7 +93,7 @@ def test_the_same_frames_give_the_same_bytes_over_both_and_every_frame_is_accoun
         },
     )
     images = frames("u4")
-    daemon = setup.start_daemon("--expected-points", str(POINTS), profile=str(profile), wait=False)
+    daemon = setup.start_daemon("--expected-points", str(POINTS), "--no-reports", profile=str(profile), wait=False)
     try:
 
         def finish(scans: int) -> Path:
@@ -129,10 +129,9 @@ def test_the_same_frames_give_the_same_bytes_over_both_and_every_frame_is_accoun
         third = finish(3)
         status = setup.status
     finally:
-        # results are closed; nobody waits for their reports
-        daemon.kill()
         setup.end()
     log = (tmp_path / "daemon.log").read_text()
+    assert daemon.returncode == 0, log
     assert "Traceback" not in log, log
 
     with open_result(first) as over_v1, open_result(second) as over_v2:
