@@ -18,7 +18,10 @@ HC_KEV_ANGSTROM = 12.398419843320026
 """Planck's constant times the speed of light, exact in SI 2019."""
 
 SourceUri = Annotated[
-    str, Field(pattern=r"^(files:///|simplon://|simplon2://|bluesky://|log:///|capture://|result://).+$")
+    str,
+    Field(
+        pattern=r"^(files:///|simplon://|simplon2://|pva://|psi://|stins://|bluesky://|kafka://|log:///|capture://|result://).+$"
+    ),
 ]
 
 
@@ -51,7 +54,8 @@ class Profile(ProfilePart):
     sources: tuple[SourceUri, ...] = Field(
         default=(),
         description="Where frames and documents come from, as URIs: files:///folder, simplon://host:port, "
-        "simplon2://host:port, bluesky://host:port?prefix=name, capture://path, result://path.",
+        "simplon2://host:port, pva://name, psi://host:port, stins://host:port, bluesky://host:port?prefix=name, "
+        "kafka://broker:port/topic, capture://path, result://path.",
     )
     detector: Detector = Field(description="The detector and which of its counts may be believed.")
     geometry: Geometry = Field(description="Where the detector is.")

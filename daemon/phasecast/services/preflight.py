@@ -92,7 +92,7 @@ def run_preflight(options: PreflightOptions) -> list[Check]:
     stated = frame.stated if frame is not None else None
     found += [checks.check_energy(profile, stated), checks.check_threshold(profile, stated)]
     measured = [point for entry in heard for point in entry.points]
-    expects = any(entry.kind in ("bluesky", "capture", "log") for entry in heard)
+    expects = any(entry.kind in ("bluesky", "kafka", "capture", "log") for entry in heard)
     late = any(entry.joined_late for entry in heard)
     found.append(checks.check_i0(profile, measured, expects_points=expects, joined_late=late, listened_s=listened_s))
     found += [_log(path, size, listened_s) for path, size in before.items()]
@@ -143,7 +143,7 @@ def _said_enough(entry: Heard) -> bool:
             return entry.frame is not None and entry.frame.received_s >= entry.began_s + FRESH_AFTER_S
         case "simplon" | "simplon2":
             return entry.frame is not None
-        case "bluesky":
+        case "bluesky" | "kafka":
             return bool(entry.points)
         case "log":
             return entry.records > 0
@@ -247,7 +247,7 @@ def _clock_offsets_s(heard: Sequence[Heard]) -> dict[str, float]:
         fresh = newest is not None and newest.received_s >= entry.began_s + FRESH_AFTER_S
         if newest is not None and fresh and entry.kind == "log" and newest.time_is_measured:
             offsets[f"{entry.channel} rows"] = newest.time_s - newest.received_s
-        if entry.points and entry.kind == "bluesky":
+        if entry.points and entry.kind in ("bluesky", "kafka"):
             offsets[f"{entry.channel} documents"] = entry.points[-1].time_s - entry.points[-1].received_s
         if entry.frame is not None:
             offset_s = clock_offset_of_frame_s(entry.frame, entry.began_s)

@@ -139,9 +139,9 @@ def listen(
         sources: list[tuple[Source, Heard]] = []
         for number, uri in enumerate(uris):
             try:
-                source = open_source(uri, options)
+                source = open_source(_only_listening(uri), options)
                 if any(source.channel == other.channel for other, _ in sources):
-                    source = open_source(_with_channel(uri, f"{source.channel}.{number}"), options)
+                    source = open_source(_with_channel(_only_listening(uri), f"{source.channel}.{number}"), options)
                 source.receiver.start(memory)
             except PhasecastError as error:
                 channel = Channel(uri.partition(":")[0])
@@ -265,6 +265,11 @@ def _ask(source: Source, entry: Heard) -> None:
     entry.error = str(status.get("error", ""))
     connected = status.get("connected")
     entry.connected = connected if isinstance(connected, bool) else None
+
+
+def _only_listening(uri: str) -> str:
+    """Return the address under which a broker's note of what was recorded stays as it is."""
+    return uri + ("&" if "?" in uri else "?") + "group=phasecast-preflight" if uri.startswith("kafka://") else uri
 
 
 def _with_channel(uri: str, channel: str) -> str:
