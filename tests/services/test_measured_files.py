@@ -15,6 +15,7 @@ from phasecast.profiles import load_profile
 from phasecast.results import open_result
 from phasecast.services.placing import source_options
 from phasecast.sources.frame_store import CaptureFrameStore
+from support import hostile_files
 from support.daemon import wait_until, watched_folder
 from support.nexus import read_every_dataset, validation
 
@@ -224,3 +225,25 @@ def test_tiffs_of_a_scan_become_points_in_the_order_of_their_numbers(measured_da
     assert validation(path)[1] == 0
     assert path.with_suffix(".png").exists()
     assert json.loads(path.with_suffix(".json").read_text())
+
+
+def test_a_daemon_among_hostile_files_goes_on(map_daemon, map_frames):
+    """What must be cut off by silence is named as a scan of its own; the good frames beside it are a whole map."""
+    before = map_daemon.setup.results
+    hostile, good = map_daemon.folder("hostile"), map_daemon.folder("among_hostile")
+    for name, content in hostile_files.hostile_files().items():
+        (hostile / name).write_bytes(content)
+    for frame in map_frames:
+        shutil.copy(frame, good)
+
+    def whole():
+        for path in map_daemon.setup.results:
+            if path not in before and path.with_suffix(".json").exists():
+                with open_result(path) as result:
+                    if result.ledger_sums["done"] == MAP_POINTS:
+                        return path
+        return None
+
+    path = wait_until(whole, "the good frames", process=map_daemon.process)
+    assert map_daemon.process.poll() is None
+    assert read_every_dataset(path) > 20

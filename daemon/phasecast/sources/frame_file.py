@@ -22,6 +22,7 @@ from phasecast.core.errors import IncompleteFileError as IncompleteFileError
 from phasecast.sources.cbf_file import natural, read_cbf, require_cbf
 from phasecast.sources.frame_name import format_suffix
 from phasecast.sources.npy_frame import read_npy
+from phasecast.sources.tiff_file import require_tiff
 from phasecast.sources.tiff_tags import attribute_lines
 
 _MAX_HEADER_BYTES = 1 << 20
@@ -84,8 +85,8 @@ def require_complete(
         raise FrameError(f"larger than {max_bytes} bytes", where=name)
     check: dict[str, Callable[[str, bytes], None]] = {
         ".cbf": require_cbf,
-        ".tif": _require_tiff,
-        ".tiff": _require_tiff,
+        ".tif": require_tiff,
+        ".tiff": require_tiff,
         ".edf": _require_edf,
     }
     suffix = format_suffix(name)
@@ -156,25 +157,6 @@ def _gunzip(name: str, content: bytes, max_bytes: int) -> bytes:
     if not inflate.eof:
         raise IncompleteFileError("gzip ends early", where=name)
     return plain
-
-
-def _require_tiff(name: str, content: bytes) -> None:
-    if len(content) < 8:
-        raise IncompleteFileError(f"{len(content)} bytes are no TIFF yet", where=name)
-    if content[:4] not in (b"II*\x00", b"MM\x00*"):
-        raise FrameError("not a TIFF", where=name)
-    try:
-        info = TiffIO(BytesIO(content)).getInfo(0)
-        ends = [offset + count for offset, count in zip(info["stripOffsets"], info["stripByteCounts"], strict=True)]
-        total = sum(info["stripByteCounts"])
-        needed = info["nRows"] * info["nColumns"] * int(info["nBits"]) // 8
-        compressed = info["compression"]
-    except Exception as error:
-        raise IncompleteFileError(f"the TIFF directory cannot be read ({error})", where=name) from error
-    if not ends or max(ends) > len(content):
-        raise IncompleteFileError(f"{len(content)} of {max(ends, default=0)} bytes are there", where=name)
-    if not compressed and total < needed:
-        raise FrameError(f"{total} bytes of strips where the image needs {needed}", where=name)
 
 
 def _require_edf(name: str, content: bytes) -> None:
