@@ -59,3 +59,22 @@ def map_shape(text: str) -> tuple[int, int]:
     if not (cross and rows.isdigit() and columns.isdigit() and int(rows) and int(columns)):
         raise PhasecastError(f"{text!r} is no map shape", where="--shape", remedy="give rows x columns, such as 40x60")
     return int(rows), int(columns)
+
+
+def replay_speed(text: str) -> float | None:
+    """Return recorded seconds a second; None for as fast as it goes.
+
+    Raises
+    ------
+    PhasecastError
+        The text is neither ``max`` nor a positive number.
+    """
+    if text == "max":
+        return None
+    try:
+        value = float(text.removesuffix("x"))
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise PhasecastError(f"{text!r} is no speed", where="--speed", remedy="give max, or a number such as 1 or 10")
+    return value

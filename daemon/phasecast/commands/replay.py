@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from phasecast.commands.options import AsJson, Device, RawRoots
+from phasecast.commands.options import AsJson, Device, RawRoots, replay_speed
 from phasecast.commands.terminal import print_json, say
 from phasecast.core.errors import PhasecastError
 
@@ -77,7 +77,7 @@ def replay(
 
     target = data_dir or Path("replays") / time.strftime("%Y%m%d-%H%M%S")
     console = Console(stderr=True)
-    pace = _speed(speed)
+    pace = replay_speed(speed)
     sources = _named_run(sources or [], run_uid, catalog, target) if run_uid else sources
     if not sources:
         raise PhasecastError("nothing to replay", where="replay", remedy="name a recording, or a run with --run")
@@ -154,15 +154,3 @@ def _tell(report: dict[str, Any]) -> None:
         say(f"  {path}: " + ", ".join(f"{count} {state}" for state, count in sums.items()))
     for path, found in report["comparisons"].items():
         say(f"  compared with {path}: {found['line']}")
-
-
-def _speed(text: str) -> float | None:
-    if text == "max":
-        return None
-    try:
-        value = float(text.removesuffix("x"))
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise PhasecastError(f"{text!r} is no speed", where="--speed", remedy="give max, or a number such as 1 or 10")
-    return value

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from phasecast.commands.options import AsJson, map_shape
+from phasecast.commands.options import AsJson, map_shape, replay_speed
 from phasecast.commands.terminal import print_json, say
 
 
 def simulate_xrd(
     output: Annotated[
         str, typer.Option("-o", help="simplon://127.0.0.1:PORT (0: any), simplon2://... or a folder of CBF.")
-    ],
+    ] = "simplon://127.0.0.1:9999",
     shape: Annotated[str, typer.Option(help="Rows x columns of the map.")] = "30x40",
     step_um: Annotated[float, typer.Option(help="Step of the map in um.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Seed of sample, frames and beam.")] = 0,
@@ -46,6 +46,11 @@ def simulate_xrd(
             help="One scan of several, e.g. 'shape=12x32 origin=0,20 wait-s=600 flux=0.95 offset=3,0 abort=100'.",
         ),
     ] = None,
+    recorded: Annotated[
+        Path | None,
+        typer.Option("--from", help="Send a capture onto the sockets again, instead of a simulated scan."),
+    ] = None,
+    speed: Annotated[str, typer.Option(help="With --from: max, or recorded seconds a second; 1 is as it was.")] = "1",
     as_json: AsJson = False,
 ) -> None:
     """Simulate BL16XU: bluesky documents over 0MQ, frames over ZMQ (SIMPLON V1 or V2) or as files.
@@ -53,6 +58,25 @@ def simulate_xrd(
     Example: phasecast simulate xrd -o simplon://127.0.0.1:9999 --shape 20x30 --truth truth.json
     """
     from dataclasses import asdict
+
+    if recorded is not None:
+        from phasecast.simulate.recorded import RecordedOptions, send_recorded
+
+        sent = send_recorded(
+            RecordedOptions(
+                capture=recorded,
+                output=output,
+                documents_port=documents_port,
+                speed=replay_speed(speed),
+                announce=announce,
+                start_when=start_when,
+            )
+        )
+        if as_json:
+            print_json(asdict(sent))
+        else:
+            say(f"{sent.frames_sent} messages of frames and {sent.documents} documents in {sent.seconds:.1f} s")
+        return
 
     from phasecast.simulate.beamline import BeamlineOptions, run_beamline
     from phasecast.simulate.faults import parse_faults
