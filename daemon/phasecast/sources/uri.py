@@ -35,6 +35,7 @@ from phasecast.sources.position_log_decoder import LogDecoder
 from phasecast.sources.simplon import SimplonDecoder
 from phasecast.sources.simplon2 import CHANNEL as SIMPLON2
 from phasecast.sources.simplon2 import Simplon2Decoder
+from phasecast.sources.simplon_address import image_channel, stream_interface, wire_name
 from phasecast.sources.simplon_receiver import SimplonReceiver
 from phasecast.sources.source_options import SourceOptions
 
@@ -49,7 +50,6 @@ EXAMPLES = {
     "capture": "capture:///data/captures",
     **further_wires.EXAMPLES,
 }
-_IMAGE_CHANNEL = re.compile(r"[0-9_-]*[A-Za-z][A-Za-z0-9_-]*")
 _PARAMETERS = {
     "files": {"channel", "existing", "wait", "poll_s", "timeout_s"},
     "simplon": {"channel", "rest"},
@@ -111,8 +111,8 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
         raise _bad(uri, f"channel {channel!r} must be {kind!r} or begin with '{kind}.'")
     make: Callable[[], Receiver] = {
         "files": lambda: _files(uri, split, channel, options),
-        "simplon": lambda: SimplonReceiver(_tcp(uri, split), channel=channel, rest=_rest(uri, parameters)),
-        "simplon2": lambda: SimplonReceiver(_tcp(uri, split), channel=channel, rest=_rest(uri, parameters)),
+        "simplon": lambda: _simplon(uri, split, channel, parameters),
+        "simplon2": lambda: _simplon(uri, split, channel, parameters),
         "bluesky": lambda: _documents(uri, split, channel, options),
         "log": lambda: PositionLogReceiver(_path(uri, split), channel=channel, poll_s=max(options.poll_s, 0.05)),
         "capture": lambda: CaptureReceiver(_path(uri, split), channel=channel),
@@ -134,7 +134,7 @@ def make_decoder(channel: Channel, options: SourceOptions | None = None) -> Deco
         return SimplonDecoder(max_image_bytes=options.max_image_bytes)
     if kind == SIMPLON2:
         return Simplon2Decoder(
-            image_channel=_image_channel(channel) or options.image_channel, max_image_bytes=options.max_image_bytes
+            image_channel=image_channel(channel) or options.image_channel, max_image_bytes=options.max_image_bytes
         )
     if kind == KAFKA:
         return KafkaDecoder(make_decoder(documents.CHANNEL, options))
@@ -199,38 +199,28 @@ def _bad(uri: str, what: str) -> SourceError:
 
 
 def _channel(uri: str, kind: str, parameters: Mapping[str, str], options: SourceOptions) -> Channel:
-    """Return the wire's name in the capture; that of a stream V2 bears the image channel that was chosen.
+    """Return the wire's name in the capture.
 
-    So a capture says by itself which images were taken, to a restarted service as to a replay. That of documents says
-    whether the frames that they name are fetched.
+    That of a stream V2 says which images are taken, that of documents whether the frames that they name are fetched.
     """
     stated = parameters.get("channel", "")
     if kind == documents.CHANNEL and options.documents.roots:
         named = stated or kind
         return Channel(named if documents.FETCHED in named.split(".")[1:] else f"{named}.{documents.FETCHED}")
-    if kind != SIMPLON2 or stated.partition(".")[0] == kind:
+    if kind != SIMPLON2:
         return Channel(stated or kind)
-    chosen = stated or options.image_channel
-    if chosen and not _IMAGE_CHANNEL.fullmatch(chosen):
-        raise _bad(uri, f"channel {chosen!r} is not letters, digits, '_' or '-', with one letter at least")
-    return Channel(f"{kind}.{chosen}" if chosen else kind)
+    try:
+        return wire_name(stated, options.image_channel)
+    except ValueError as error:
+        raise _bad(uri, str(error)) from error
 
 
-def _image_channel(channel: Channel) -> str:
-    """Return the image channel that the name of a wire bears; empty if none."""
-    name = channel.split(".")[1:2]
-    return name[0] if name and _IMAGE_CHANNEL.fullmatch(name[0]) else ""
-
-
-def _rest(uri: str, parameters: Mapping[str, str]) -> str:
-    """Return where the detector's stream interface is; empty if it is not to be asked."""
-    address = parameters.get("rest", "").rstrip("/")
-    if not address:
-        return ""
-    split = urlsplit(address)
-    if split.scheme not in ("http", "https") or not split.netloc:
-        raise _bad(uri, f"rest={address} is no http address such as http://dcu or http://dcu/stream/api/1.8.0")
-    return address if split.path else f"{address}/stream/api/1.8.0"
+def _simplon(uri: str, split: SplitResult, channel: Channel, parameters: Mapping[str, str]) -> SimplonReceiver:
+    try:
+        rest = stream_interface(parameters.get("rest", ""))
+    except ValueError as error:
+        raise _bad(uri, str(error)) from error
+    return SimplonReceiver(_tcp(uri, split), channel=channel, rest=rest)
 
 
 def _parameters(uri: str, split: SplitResult) -> dict[str, str]:
