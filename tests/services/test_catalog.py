@@ -15,7 +15,7 @@ from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import CatalogError
 from phasecast.core.record import Channel
 from phasecast.results import open_result
-from phasecast.services.catalog import sync
+from phasecast.services.catalog import marks_of, sync
 from phasecast.services.catalog_follow import CatalogAfterScan
 from phasecast.services.catalog_runs import documents_of_run, fetch_run, list_runs, show_run
 from phasecast.services.catalog_text import line_of, lines_of
@@ -131,6 +131,18 @@ def test_another_sync_changes_nothing(synced):
     report = sync(directory, say=quiet)
     assert (report.brought, report.kept, report.waiting) == ((), 4, {})
     assert content() == before
+
+
+def test_a_catalog_that_fails_later_keeps_what_it_has(synced):
+    directory, said = synced[0], []
+    holder = sqlite3.connect(directory.catalog / "catalog.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    report = sync(directory, say=said.append)
+    holder.close()
+    assert (report.waiting, report.kept) == ({}, 0)
+    assert "database is locked" in report.failure
+    assert "0 runs wait" in said[0]
+    assert {mark.state for mark in marks_of(directory)} == {"in"}
 
 
 def test_databroker_reads_raw_and_derived_run_and_the_numbers_are_those_of_the_file(beamtime, synced, monkeypatch):

@@ -63,7 +63,7 @@ def show_run(uid: Uid, data_dir: DataDir, catalog: CatalogUri = "", as_json: AsJ
 def sync(data_dir: DataDir, catalog: CatalogUri = "", as_json: AsJson = False) -> None:
     """Bring every finished run, raw and derived, into the catalog; what is there already is left alone.
 
-    Runs that it does not take wait as JSON lines in the data directory; the exit status is 1 then.
+    Runs that it does not take wait as JSON lines in the data directory; the exit status is 1 then, or if it fails.
 
     Example: phasecast catalog sync --data-dir beamtime
     """
@@ -79,7 +79,7 @@ def sync(data_dir: DataDir, catalog: CatalogUri = "", as_json: AsJson = False) -
         f"{report.catalog}: {len(report.brought)} brought in, {report.kept} were there, {len(report.waiting)} wait, "
         f"{len(report.undocumented)} scans without documents"
     )
-    raise typer.Exit(1 if report.waiting else 0)
+    raise typer.Exit(1 if report.waiting or report.failure else 0)
 
 
 def follow(data_dir: DataDir, catalog: CatalogUri = "") -> None:

@@ -66,6 +66,8 @@ class SyncReport:
         Uid to the reason for which a run is not in it.
     undocumented
         Uids of scans that no documents announced: only their results are runs.
+    failure
+        Why the catalog could not be asked, one line; empty if it could. Runs that it took before do not wait.
     """
 
     catalog: str
@@ -73,6 +75,7 @@ class SyncReport:
     kept: int = 0
     waiting: Mapping[str, str] = field(default_factory=dict)
     undocumented: tuple[str, ...] = ()
+    failure: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
@@ -113,7 +116,7 @@ def sync(directory: DataDirectory, uri: str = "", *, say: Callable[[str], None] 
             runs[entry.raw_uid] = "raw"
             runs[entry.result_uid] = "derived"
         ready = [uid for uid in runs if uid not in reasons]
-        brought, refused = _insert(directory, uri, ready, results, say) if ready else ([], {})
+        brought, refused, failure = _insert(directory, uri, ready, results, marks, say)
         waiting = {uid: reason for uid, reason in (reasons | refused).items() if reason}
         for uid, kind in runs.items():
             state: RunState = "waiting" if uid in waiting else "no documents" if uid in undocumented else "in"
@@ -122,9 +125,10 @@ def sync(directory: DataDirectory, uri: str = "", *, say: Callable[[str], None] 
     return SyncReport(
         catalog=name,
         brought=tuple(brought),
-        kept=len(ready) - len(brought) - len(refused),
+        kept=0 if failure else len(ready) - len(brought) - len(refused),
         waiting=waiting,
         undocumented=undocumented,
+        failure=failure,
     )
 
 
@@ -146,7 +150,7 @@ def _archive(directory: DataDirectory, entries: list[ResultEntry], marks: "_Mark
                 reasons[entry.result_uid] = str(error)
         if is_whole(archive_path(directory, entry.raw_uid)):
             continue
-        if marks.is_undocumented(entry.raw_uid) or (start := capture_start(entry)) is None:
+        if marks.is_marked(entry.raw_uid, "no documents") or (start := capture_start(entry)) is None:
             reasons[entry.raw_uid] = ""
         elif not (directory.captures / start.segment).is_file():
             reasons[entry.raw_uid] = f"{directory.captures / start.segment} with its documents is gone"
@@ -173,12 +177,22 @@ def capture_start(entry: ResultEntry) -> CapturePosition | None:
 
 
 def _insert(
-    directory: DataDirectory, uri: str, uids: list[str], results: Mapping[str, Path], say: Callable[[str], None]
-) -> tuple[list[str], dict[str, str]]:
-    """Write the runs that the catalog has not; return those that it took, and those that it did not with the reason."""
+    directory: DataDirectory,
+    uri: str,
+    uids: list[str],
+    results: Mapping[str, Path],
+    marks: "_Marks",
+    say: Callable[[str], None],
+) -> tuple[list[str], dict[str, str], str]:
+    """Write the runs that the catalog has not.
+
+    Returns those that it took, those that it did not with the reason, and why it could not be asked.
+    """
     brought: list[str] = []
     refused: dict[str, str] = {}
     left = dict.fromkeys(uids)
+    if not uids:
+        return brought, refused, ""
     try:
         with open_catalog(directory, uri) as catalog:
             for uid in uids:
@@ -198,9 +212,12 @@ def _insert(
                         say(f"run {uid} waits in {path}: {error}")
                 del left[uid]
     except CatalogError as error:
+        # what it took before is in it still
+        left = {uid: None for uid in left if not marks.is_marked(uid, "in")}
         refused |= dict.fromkeys(left, str(error))
         say(f"{len(left)} run{'s wait' if len(left) != 1 else ' waits'} in {directory.documents}: {error}")
-    return brought, refused
+        return brought, refused, str(error)
+    return brought, refused, ""
 
 
 class _Marks:
@@ -216,9 +233,9 @@ class _Marks:
                 fields = {key: entry.get(key, "") for key in ("uid", "kind", "state", "reason")}
                 self.known[str(fields["uid"])] = RunMark(**fields)
 
-    def is_undocumented(self, uid: str) -> bool:
+    def is_marked(self, uid: str, state: RunState) -> bool:
         mark = self.known.get(uid)
-        return mark is not None and mark.state == "no documents"
+        return mark is not None and mark.state == state
 
     def set(self, mark: RunMark) -> None:
         if self.known.get(mark.uid) != mark:
