@@ -74,6 +74,7 @@ def test_every_field_of_the_schema_is_described() -> None:
         ('id = "goethite"', 'id = "magnetite"', ["class ids must differ", "magnetite"]),
         ('"simplon:', '"gopher:', ["sources.0", "gopher://127.0.0.1:9999", "simplon://host:port"]),
         ('"documents"', '"header"', ["frame_files", "needs header_horizontal"]),
+        ('"documents"', '"sidecar"', ["frame_files", "'sidecar' needs header_horizontal"]),
         ("[axis]", "[axis", ["not valid TOML", "line"]),
         ("tth_max_deg = 40.0", "tth_max_deg = 9.0", ["axis", "9.0 must be above tth_min_deg 10.0"]),
     ],

@@ -11,10 +11,13 @@ import pytest
 
 from phasecast.core.errors import FrameError
 from phasecast.core.frame import Frame, counter_key
+from phasecast.core.record import Channel
 from phasecast.core.scan import Defect
+from phasecast.sources.capture import CaptureReader, CaptureWriter
 from phasecast.sources.file_decoder import FileDecoder
 from phasecast.sources.file_record import encode_file
 from phasecast.sources.folder_watch import FolderWatch
+from phasecast.sources.frame_store import CaptureFrameStore
 from phasecast.sources.hdf5_chunk import decode_chunk
 from support import hdf5_writer
 from support.simplon_wire import record
@@ -250,3 +253,29 @@ def test_announced_frames_without_pixels_are_named_once_and_those_behind_them_co
     assert isinstance(gap, Defect)
     assert "frames 1 to 4 have no pixels" in gap.detail
     assert looks(100.0) == []
+
+
+def test_a_restarted_watch_goes_on_behind_the_frames_that_were_recorded(tmp_path: Path) -> None:
+    (tmp_path / "run1").mkdir()
+    hdf5_file(tmp_path / "run1" / "a.h5", frames_in("entry/data/data", chunks=(1, *hdf5_writer.SHAPE)))
+    looks = Looks(tmp_path)
+    looks.watch.go_on_behind({}, {"run1/a.h5": 1})
+    assert_frames(looks(), [1])
+
+
+def test_the_store_reads_a_frame_back_although_the_file_is_written_over(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    path = hdf5_file(folder / "a.h5", frames_in("entry/data/data", chunks=(1, *hdf5_writer.SHAPE)))
+    found = list(FolderWatch(folder).look())
+    with CaptureWriter(tmp_path / "captures") as writer:
+        for one in found:
+            writer.append(Channel("files"), encode_file(one), 0.0)
+    path.write_bytes(b"")
+    with CaptureReader(tmp_path / "captures", follow=False) as reader:
+        frames = [frame for raw in reader for frame in FileDecoder().decode(raw)]
+    assert_frames(frames, [0, 1])
+    for frame in frames:
+        assert isinstance(frame, Frame)
+        read = CaptureFrameStore(tmp_path / "captures").read(frame.reference)
+        np.testing.assert_array_equal(read, hdf5_writer.frame(frame.number))
