@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.errors import FrameError
 from phasecast.sources.frame_file import IncompleteFileError
-from phasecast.sources.hdf5_frames import look_at_hdf5
+from phasecast.sources.hdf5_head import look_at_hdf5
 
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 _MAX_LINKS = 16

@@ -10,7 +10,8 @@ from pathlib import Path
 from phasecast.core.errors import FrameError
 from phasecast.sources.file_record import FoundFile, FrameInFile
 from phasecast.sources.frame_file import IncompleteFileError
-from phasecast.sources.hdf5_frames import Hdf5Frame, Hdf5Frames, look_at_hdf5
+from phasecast.sources.hdf5_frames import Hdf5Frame, Hdf5Frames
+from phasecast.sources.hdf5_head import look_at_hdf5
 from phasecast.sources.read_budget import ReadBudget
 
 _SETTLE_S = 2.0

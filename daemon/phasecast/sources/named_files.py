@@ -14,7 +14,8 @@ from phasecast.sources.document_frame_record import encode_note
 from phasecast.sources.document_roots import DocumentRoots
 from phasecast.sources.file_names import readable_name
 from phasecast.sources.frame_file import IncompleteFileError, require_complete
-from phasecast.sources.hdf5_frames import Hdf5Frames, look_at_hdf5
+from phasecast.sources.hdf5_frames import Hdf5Frames
+from phasecast.sources.hdf5_head import look_at_hdf5
 from phasecast.sources.hdf5_values import Hdf5Values
 from phasecast.sources.read_budget import ReadBudget
 from phasecast.sources.wanted_frames import Hdf5Place, WantedFrames, WantedRows
