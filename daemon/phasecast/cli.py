@@ -69,6 +69,7 @@ bench_app.command("files")(bench.bench_files)
 bench_app.command("page")(bench.bench_page)
 bench_app.command("classify")(bench.bench_classify)
 bench_app.command("decode")(bench.bench_decode)
+bench_app.command("replay")(bench.bench_replay)
 
 
 @app.callback(invoke_without_command=True)

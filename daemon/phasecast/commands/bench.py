@@ -141,3 +141,24 @@ def bench_files(
         typer.echo(format_report(report))
     if not is_complete(report):
         raise typer.Exit(1)
+
+
+def bench_replay(
+    capture: Annotated[
+        Path, typer.Argument(help="Captures folder, segment or data directory of a streamed scan.", show_default=False)
+    ],
+    profile: Annotated[str, typer.Option("--profile", help="Profile of its instrument.")] = "bl16xu",
+    as_json: AsJson = False,
+) -> None:
+    """Time what recording costs the live loop, and how fast a capture is replayed.
+
+    Example: phasecast bench replay beamtime
+    """
+    from phasecast.services.bench_replay import BenchReplayOptions, format_report
+    from phasecast.services.bench_replay import bench_replay as measure
+
+    report = measure(BenchReplayOptions(capture=capture, profile=profile))
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(format_report(report))

@@ -94,8 +94,8 @@ class ReplayReport:
         File name to the sums of its ledger.
     records, frames, reduced
         Records and frames worked off, and the frames among them whose outcome no file held yet.
-    seconds, frames_per_s
-        Time from first to last record, and the rate in it.
+    seconds, cpu_seconds, frames_per_s
+        Time from first to last record, that of the processor with all threads, and the rate in the former.
     damage
         What of the capture could not be read, and where.
     defects
@@ -112,6 +112,7 @@ class ReplayReport:
     frames: int
     reduced: int
     seconds: float
+    cpu_seconds: float
     frames_per_s: float
     damage: tuple[str, ...] = ()
     defects: dict[str, int] = field(default_factory=dict)
@@ -230,12 +231,12 @@ class _Work:
         self._total = records.backlog_bytes
         self._told_s = 0.0
         self.complete = False
-        self.seconds = 0.0
+        self.seconds = self.cpu_seconds = 0.0
         self.defects: dict[str, int] = {}
 
     def run(self, stop: Event) -> None:
         """Work off all records, or as many as there are before somebody asks to stop."""
-        began_s = time.monotonic()
+        began_s, cpu_s = time.monotonic(), time.process_time()
         while not stop.is_set():
             turn_s = time.monotonic()
             step = self.runner.step()
@@ -249,7 +250,7 @@ class _Work:
                 break
             if self._speed is not None and not step.backlog:
                 stop.wait(max(turn_s + _TURN_S - time.monotonic(), min(self._paced.wait_s, 0.1)))
-        self.seconds = time.monotonic() - began_s
+        self.seconds, self.cpu_seconds = time.monotonic() - began_s, time.process_time() - cpu_s
         self.defects = {name: count for name, count in self._loop.desk.counters.items() if count}
         self._say(time.monotonic(), now=True)
 
@@ -324,6 +325,7 @@ def _report(source: Path, directory: DataDirectory, work: _Work, options: Replay
         frames=work.runner.counters["frames"],
         reduced=work.runner.counters["reduced"],
         seconds=work.seconds,
+        cpu_seconds=work.cpu_seconds,
         frames_per_s=work.runner.counters["frames"] / work.seconds if work.seconds else 0.0,
         damage=tuple(damage),
         defects=work.defects,
