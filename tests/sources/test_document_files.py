@@ -1,66 +1,18 @@
 """Frames and positions that real RunEngines name in documents, fetched from the files that real detectors write."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
-import msgpack
-import msgpack_numpy
 import numpy as np
 import pytest
 
 from phasecast.core.frame import Frame
-from phasecast.core.record import CapturePosition, Channel, RawRecord
-from phasecast.core.scan import Defect, Message, PointMeasured, PositionDoubt, ScanStart, ScanStop
-from phasecast.sources.document_frame_decoder import DocumentFrameDecoder
-from phasecast.sources.document_frames import FrameFetcher
-from phasecast.sources.document_roots import DocumentRoot, DocumentRoots
-from phasecast.sources.documents import DocumentDecoder
+from phasecast.core.scan import Defect, PointMeasured, PositionDoubt, ScanStart, ScanStop
+from support.document_wire import Wire
 
 pytest.importorskip("ophyd_async")
-
-
-def record(parts: list[bytes], channel: str, offset: int = 0) -> RawRecord:
-    position = CapturePosition(segment="s", offset=offset)
-    return RawRecord(position=position, received_s=2e9, channel=Channel(channel), parts=tuple(parts))
-
-
-@dataclass(eq=False)
-class Wire:
-    """What a daemon does with documents, without sockets: decoded as they come, files looked at after each."""
-
-    folder: Path
-    options: dict[str, Any] = field(default_factory=dict)
-    patience_s: float = 0.0
-    messages: list[Message] = field(default_factory=list)
-    documents: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    now_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        roots = DocumentRoots([DocumentRoot.parse(str(self.folder))])
-        self.fetcher = FrameFetcher(roots, clock=lambda: self.now_s)
-        self.decoder = DocumentDecoder(fetches=True, want=self.fetcher.want, **self.options)
-        self.frames_decoder = DocumentFrameDecoder()
-
-    def __call__(self, name: str, doc: dict[str, Any]) -> None:
-        body = bytes(msgpack.packb(doc, default=msgpack_numpy.encode))
-        self.documents.append((name, doc))
-        self.messages += self.decoder.decode(record([b" ".join([b"x", name.encode(), body])], "bluesky.files"))
-        self.look()
-
-    def look(self, *, is_final: bool = False) -> None:
-        for parts in self.fetcher.look(is_final=is_final):
-            self.messages += self.frames_decoder.decode(record(parts, "document_frames", len(self.messages)))
-
-    def of(self, kind: type) -> list[Any]:
-        return [message for message in self.messages if isinstance(message, kind)]
-
-    def joined(self) -> list[tuple[PointMeasured, Frame]]:
-        """Points with the frame that bears one of their keys."""
-        by_key = {key: frame for frame in self.of(Frame) for key in frame.keys}
-        return [(point, by_key[key]) for point in self.of(PointMeasured) for key in point.frame_keys if key in by_key]
 
 
 @pytest.fixture(scope="module")

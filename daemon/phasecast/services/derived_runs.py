@@ -1,6 +1,7 @@
 """One derived run, and one result file, for each raw scan; unfinished ones are taken up again."""
 
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ from phasecast.xrd.stages import XrdStage
 
 logger = logging.getLogger(__name__)
 
+_UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
+"""What is kept out of file names: plans and uids come over a wire."""
 _PACKAGES = ("phasecast", "numpy", "pyFAI", "torch", "fabio", "h5py", "event-model", "pyzmq", "dectris-compression")
 
 
@@ -117,7 +120,10 @@ class DerivedRuns:
             if self.samples is not None:
                 self.samples.require_ours(start)
             header = self._header(start, position)
-            sink = NexusSink(self.folder / _file_name(start))
+            path = self.folder / _file_name(start)
+            if path.exists():  # uids that begin alike, in one second
+                path = path.with_stem(f"{path.stem}_{header.result_uid}")
+            sink = NexusSink(path)
         self._open[start.uid] = sink
 
         def publish(name: str, doc: Document) -> None:
@@ -215,4 +221,5 @@ def _size(path: Path) -> int:
 
 def _file_name(start: ScanStart) -> str:
     stamp = datetime.fromtimestamp(start.time_s, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"{stamp}_{start.plan_name}_{start.scan_id:05d}_{start.uid[:8]}.nxs"
+    plan, uid = (_UNFIT.sub("-", text) for text in (start.plan_name[:60], start.uid[:8]))
+    return f"{stamp}_{plan}_{start.scan_id:05d}_{uid}.nxs"

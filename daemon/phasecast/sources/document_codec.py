@@ -243,7 +243,11 @@ class _Plain:
         self._left -= 1
         if self._left < 0 or depth > _MAX_DEPTH:
             raise WireError("document is too large or too deep")
-        if value is None or isinstance(value, bool | int | float | str | bytes):
+        if isinstance(value, str):
+            # files hold neither zero characters nor halves of pairs
+            text = str(value).replace("\0", "\ufffd")
+            return text if text.isascii() else text.encode("utf-8", "replace").decode()
+        if value is None or isinstance(value, bool | int | float | bytes):
             return value.item() if isinstance(value, np.generic) else value
         if isinstance(value, dict):
             return {self._key(key): self.reduce(item, depth + 1) for key, item in value.items()}
@@ -257,10 +261,9 @@ class _Plain:
             return value.item()
         raise WireError(f"document holds a {type(value).__name__}: refused")
 
-    @staticmethod
-    def _key(key: object) -> str:
+    def _key(self, key: object) -> str:
         if isinstance(key, str):
-            return key
+            return str(self.reduce(key))
         if isinstance(key, int | float):
             return str(key)
         raise WireError(f"document has a key of type {type(key).__name__}")

@@ -13,6 +13,7 @@ from phasecast.core.scan import ScanAxis, ScanStart, ScanUid
 _NAME_IN_REPR = re.compile(r"name='([^']*)'")
 _USED = {"uid", "scan_id", "time", "plan_name", "shape", "snaking", "num_points"}
 _MAX_AXES = 8
+_YEAR_2100_S = 4_102_444_800.0
 _MAX_POINTS = 5_000_000
 """What is announced is allocated at once, about a hundred bytes a point."""
 
@@ -34,6 +35,12 @@ def number_of(value: object) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+def read_time_s(value: object, received_s: float) -> float:
+    """Return a document's POSIX time; that of its receipt where it states none before the year 2100."""
+    time_s = number_of(value)
+    return time_s if time_s is not None and 0 <= time_s < _YEAR_2100_S else received_s
 
 
 def point_stream(start: Mapping[str, Any]) -> str:
@@ -74,11 +81,11 @@ def read_start(start: Mapping[str, Any], received_s: float) -> ScanStart:
     points = start.get("num_points")
     if isinstance(points, bool) or not isinstance(points, int) or not 0 <= points <= _MAX_POINTS:
         points = prod(shape) if shape else None
-    scan_id, time_s = start.get("scan_id"), number_of(start.get("time"))
+    scan_id, time_s = start.get("scan_id"), read_time_s(start.get("time"), received_s)
     return ScanStart(
         uid=ScanUid(uid),
-        scan_id=scan_id if isinstance(scan_id, int) else 0,
-        time_s=received_s if time_s is None else time_s,
+        scan_id=scan_id if isinstance(scan_id, int) and 0 <= scan_id < 2**53 else 0,
+        time_s=time_s,
         plan_name=str(start.get("plan_name", ""))[:256],
         axes=axes,
         shape=shape,
@@ -147,6 +154,11 @@ def _snaking(start: Mapping[str, Any], axes: Sequence[ScanAxis]) -> tuple[bool, 
     # list_grid_scan states it among its arguments alone: a truth value, or the axes as repr strings.
     arguments = start.get("plan_pattern_args")
     snake_axes = arguments.get("snake_axes") if isinstance(arguments, dict) else None
+    if isinstance(snake_axes, str):
+        # on the wire it is a repr: a truth value, or one text for the whole list of axes
+        named = _NAME_IN_REPR.findall(snake_axes)
+        texts = {"True": True, "False": False, "None": None, "[]": None}
+        snake_axes = [f"name='{name}'" for name in named] if named else texts.get(snake_axes, [snake_axes])
     match snake_axes:
         case None | False | []:
             return (False,) * len(axes)

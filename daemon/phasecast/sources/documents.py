@@ -16,7 +16,7 @@ from phasecast.sources.document_points import NO_POSITION, FlyPoints, document_d
 from phasecast.sources.document_receiver import CHANNEL as CHANNEL
 from phasecast.sources.document_receiver import DocumentReceiver as DocumentReceiver
 from phasecast.sources.document_runs import Bounded, DataKeys, NominalGrid, Run, Stream
-from phasecast.sources.document_scan import number_of, point_stream, read_start, read_uid, states_stream
+from phasecast.sources.document_scan import number_of, point_stream, read_start, read_time_s, read_uid, states_stream
 from phasecast.sources.document_streams import StreamDatum, StreamRows
 from phasecast.sources.document_wishes import DocumentWishes
 from phasecast.sources.wanted_frames import Wanted
@@ -203,11 +203,10 @@ class DocumentDecoder:
         absent = [field for field in run.axes if field not in position]
         if absent:
             yield document_defect(record, NO_POSITION, f"event {seq} of run {run.uid[:36]} lacks {', '.join(absent)}")
-        time_s = number_of(doc.get("time"))
         yield PointMeasured(
             uid=run.uid,
             index=seq - 1,
-            time_s=record.received_s if time_s is None else time_s,
+            time_s=read_time_s(doc.get("time"), record.received_s),
             received_s=record.received_s,
             position=position,
             scalars={field: value for field, value in numbers.items() if field not in fields},
@@ -292,10 +291,9 @@ class DocumentDecoder:
         if measured is not None and measured > run.last_seq:
             detail = f"the last {measured - run.last_seq} of {measured} events of run {uid[:36]} never arrived"
             yield document_defect(record, LOST, detail)
-        time_s = number_of(doc.get("time"))
         yield ScanStop(
             uid=ScanUid(uid),
-            time_s=record.received_s if time_s is None else time_s,
+            time_s=read_time_s(doc.get("time"), record.received_s),
             exit_status=str(doc.get("exit_status", ""))[:32],
             measured_points=measured,
         )

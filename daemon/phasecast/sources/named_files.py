@@ -79,6 +79,9 @@ class NamedFiles:
             return encode_note({**note, "problem": error.what[:1000], "is_late": True})
         except FrameError as error:
             return encode_note({**note, "problem": str(error)[:1000]})
+        # h5py raises whatever libhdf5's message maps to; it is one bad frame, and the fetcher goes on
+        except Exception as error:
+            return encode_note({**note, "problem": f"cannot be read ({type(error).__name__})"})
 
     def _hdf5(self, note: dict[str, Any], path: Path, place: Hdf5Place, k: int, *, late: bool) -> list[bytes]:
         note["path"] = readable_name(str(path))

@@ -32,7 +32,8 @@ def read_npy(name: str, content: bytes) -> NDArray[np.integer]:
         shape, is_fortran, dtype = read_header(stream)
     except KeyError as error:
         raise FrameError("numpy's format 3 is not read", where=name) from error
-    except ValueError as error:
+    # numpy's reader of old headers lets the tokenizer's errors through
+    except Exception as error:
         kind = IncompleteFileError if "EOF" in str(error) else FrameError
         raise kind(f"not a .npy file ({str(error)[:100]})", where=name) from error
     if len(shape) == 3 and shape[0] == 1:
