@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import zmq
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
 from phasecast.records.status import read_status
 from phasecast.results import open_result
 from phasecast.services.replay import ReplayOptions, replay
+from phasecast.simulate.recorded import RecordedOptions, send_recorded
+from phasecast.sources.capture import CaptureReader
 from support.daemon import beamline, wait_until
 
 ROWS, COLUMNS = 8, 12
@@ -56,24 +60,37 @@ def test_a_replay_gives_the_result_of_the_live_scan_to_the_bit(recorded, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_replay_killed_in_the_middle_goes_on_to_the_same_ledger(recorded, tmp_path):
+def test_replays_at_once_that_are_killed_in_the_middle_go_on_to_the_same_ledger(recorded, tmp_path):
     directory, live = recorded
-    words = ["replay", str(directory.captures), "--data-dir", str(tmp_path), "--device", "cpu", "--no-reports"]
-    status = tmp_path / "status" / "replay.json"
+    (whole,) = directory.captures.iterdir()
+    copy = tmp_path / "copy" / "captures"
+    copy.mkdir(parents=True)
+    (copy / whole.name).symlink_to(whole)
+    out = tmp_path / "out"
+    words = ["replay", str(directory.root), str(copy), "--data-dir", str(out), "--profile", "bl16xu"]
+    words += ["--device", "cpu", "--no-reports", "--speed", "1", "--at-once", "2"]
+    folders = {directory.root: out / "data", copy: out / "copy"}
+
+    def statuses():
+        return [read_status(folder / "status" / "replay.json") or {} for folder in folders.values()]
+
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *words, "--speed", "1"], stderr=log)
-    wait_until(lambda: (read_status(status) or {}).get("points", 0) >= 5, "five points", process=process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    (path,) = (tmp_path / "results").glob("*.nxs")
-    with open_result(path) as left:
-        already = left.points_done
+        process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *words], stderr=log)
+    wait_until(lambda: all(one.get("points", 0) >= 5 for one in statuses()), "five points of each", process=process)
+    for one in statuses():
+        os.kill(one["pid"], signal.SIGKILL)
+    assert process.wait(60) == 1
+    assert "ended with status -9" in (tmp_path / "log").read_text()
+    for source, folder in folders.items():
+        (path,) = (folder / "results").glob("*.nxs")
+        with open_result(path) as left:
+            already = left.points_done
         assert 5 <= already < ROWS * COLUMNS
-    report = again(directory.captures, tmp_path, compare=(live,))
-    assert report.identical, report.comparisons
-    assert report.results == (path,)
-    assert report.frames == ROWS * COLUMNS
-    assert report.reduced == ROWS * COLUMNS - already
+        report = again(source, folder, profile="bl16xu", compare=(live,))
+        assert report.identical, report.comparisons
+        assert report.results == (path,)
+        assert report.frames == ROWS * COLUMNS
+        assert report.reduced == ROWS * COLUMNS - already
 
 
 def test_a_result_is_classified_again_from_its_capture(recorded, tmp_path):
@@ -123,18 +140,51 @@ def test_a_replay_never_writes_among_the_scans_of_a_data_directory(recorded, tmp
         again(live, tmp_path)
 
 
-def test_several_sources_are_replayed_at_once_each_into_a_folder_of_its_own(recorded, tmp_path):
+def test_documents_of_a_live_scan_are_json_lines_that_are_replayed_with_their_frames_elsewhere(recorded, tmp_path):
     directory, live = recorded
-    (whole,) = directory.captures.iterdir()
-    copy = tmp_path / "copy" / "captures"
-    copy.mkdir(parents=True)
-    (copy / whole.name).symlink_to(whole)
-    words = ("--profile", "bl16xu", "--device", "cpu", "--no-reports", "--compare", str(live), "--json")
-    command = ["replay", str(directory.root), str(copy), "--data-dir", str(tmp_path / "out"), *words]
-    ended = subprocess.run(
-        [sys.executable, "-m", "phasecast.cli", *command], capture_output=True, text=True, timeout=240, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    reports = json.loads(ended.stdout)
-    assert [report["complete"] for report in reports] == [True, True]
-    assert all((tmp_path / "out" / name / "results").is_dir() for name in ("data", "copy"))
+    with open_result(live) as result:
+        uid = result.header.raw_uid
+    lines = directory.documents / f"{uid}.jsonl"
+    names = [json.loads(line)["name"] for line in lines.read_text().splitlines()]
+    assert (names[0], names[-1]) == ("start", "stop")
+    assert names.count("event") == ROWS * COLUMNS
+    report = again(lines, tmp_path / "again", profile="bl16xu")
+    (path,) = report.results
+    # the frames of this scan came by a stream: without them every point is named as lost
+    assert report.ledgers[path.name] == {"lost_upstream": ROWS * COLUMNS}
+    with open_result(path) as new, open_result(live) as old:
+        for name in ("x_um", "y_um", "time_s"):
+            assert (new.ledger[name].to_numpy() == old.ledger[name].to_numpy()).all()
+
+
+def test_a_capture_is_sent_onto_real_sockets_again_message_by_message(recorded, tmp_path):
+    directory, _ = recorded
+    with CaptureReader(directory.captures, follow=False) as reader:
+        records = list(reader)
+    context = zmq.Context()
+    received = {"simplon": [], "bluesky": []}
+    announce = tmp_path / "announce.json"
+    with ThreadPoolExecutor(1) as pool:
+        options = RecordedOptions(
+            capture=directory.captures, output="simplon://127.0.0.1:0", speed=None, announce=announce
+        )
+        sending = pool.submit(send_recorded, options)
+        wait_until(lambda: announce.exists() or sending.done(), "the addresses")
+        addresses = json.loads(announce.read_text())
+        sockets = {}
+        for kind, key, socket_type in (("simplon", "frames", zmq.PULL), ("bluesky", "documents", zmq.SUB)):
+            sockets[kind] = context.socket(socket_type)
+            sockets[kind].setsockopt(zmq.RCVHWM, 0)
+            if socket_type == zmq.SUB:
+                sockets[kind].setsockopt(zmq.SUBSCRIBE, b"bl16xu ")
+            sockets[kind].connect("tcp://" + addresses[key].partition("://")[2].partition("?")[0])
+        wanted = {kind: [list(one.parts) for one in records if one.channel == kind] for kind in received}
+        for kind, socket in sockets.items():
+            for _ in wanted[kind]:
+                assert socket.poll(30_000), kind
+                received[kind].append(socket.recv_multipart())
+        summary = sending.result()
+    context.destroy(linger=0)
+    assert received == wanted
+    assert summary.documents == len(wanted["bluesky"])
+    assert summary.frames_lost == 0

@@ -71,8 +71,6 @@ def replay(
     """
     from rich.console import Console
 
-    from phasecast.services.replay import ReplayOptions
-    from phasecast.services.replay import replay as run
     from phasecast.services.replay_many import progress_bars, replay_many
 
     target = data_dir or Path("replays") / time.strftime("%Y%m%d-%H%M%S")
@@ -83,6 +81,9 @@ def replay(
         raise PhasecastError("nothing to replay", where="replay", remedy="name a recording, or a run with --run")
     reports: list[dict[str, Any]]
     if len(sources) == 1:
+        from phasecast.services.replay import ReplayOptions
+        from phasecast.services.replay import replay as run
+
         options = ReplayOptions(
             data_dir=target,
             profile=profile,
@@ -135,7 +136,7 @@ def _named_run(sources: list[Path], uid: str, catalog: str, target: Path) -> lis
 
 def _compare_all(wanted: list[Path], reports: list[dict[str, Any]]) -> None:
     """Compare each result with what any of several replays made of its scan."""
-    from phasecast.services.replay import compare_with
+    from phasecast.services.replay_progress import compare_with
 
     made = [Path(path) for report in reports for path in report["results"]]
     for path in wanted:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -16,11 +16,11 @@ from phasecast.core.protocols import Stage
 from phasecast.profiles import load_profile
 from phasecast.records.status import StatusFile
 from phasecast.results import open_result
-from phasecast.results.comparison import compare_results
 from phasecast.services.declared import declare
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.placing import source_options
+from phasecast.services.replay_progress import SERVICE, ReplayProgress, compare_with
 from phasecast.services.replay_source import ReplaySource, find_source
 from phasecast.services.xrd_loop import LoopOptions, XrdLoop, build_loop
 from phasecast.services.xrd_stage import build_stage
@@ -32,7 +32,6 @@ from phasecast.xrd.stages import XrdStage
 
 logger = logging.getLogger(__name__)
 
-SERVICE = "replay"
 _TURN_RECORDS = 256
 """A turn's frames are in memory together: 100 MB of PILATUS 100k."""
 _TURN_S = 0.02
@@ -58,24 +57,6 @@ class ReplayOptions:
     reports: bool = True
     turn_records: int = _TURN_RECORDS
     threads: int = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayProgress:
-    """How far a replay is.
-
-    Parameters
-    ----------
-    bytes_done, bytes_total
-        Of the capture.
-    frames, points
-        Frames reduced and points that have a result.
-    """
-
-    bytes_done: int
-    bytes_total: int
-    frames: int
-    points: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,25 +312,3 @@ def _report(source: Path, directory: DataDirectory, work: _Work, options: Replay
         defects=work.defects,
         comparisons={str(path): compare_with(path, results) for path in options.compare} if work.complete else {},
     )
-
-
-def compare_with(old: Path, made: Sequence[Path]) -> dict[str, Any]:
-    """Return, JSON-able, how the one of some new results that is of the same scan differs from an old one.
-
-    Raises
-    ------
-    ResultFileError
-        If one of them cannot be read.
-    """
-    with open_result(old) as second:
-        path = next((path for path in made if _raw_uid(path) == second.header.raw_uid), None)
-        if path is None:
-            return {"identical": False, "line": f"its scan {second.header.raw_uid[:8]} is not in what was replayed"}
-        with open_result(path) as first:
-            comparison = compare_results(first, second)
-    return comparison.as_dict() | {"line": comparison.line, "result": str(path)}
-
-
-def _raw_uid(path: Path) -> str:
-    with open_result(path) as result:
-        return result.header.raw_uid

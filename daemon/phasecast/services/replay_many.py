@@ -16,7 +16,7 @@ from phasecast.core.errors import PhasecastError
 from phasecast.records.status import read_status
 from phasecast.services.lifecycle import exit_on_sigterm
 from phasecast.services.processes import POLL_S, Child, spawn
-from phasecast.services.replay import SERVICE, ReplayProgress
+from phasecast.services.replay_progress import SERVICE, ReplayProgress
 
 Tell = Callable[[ReplayProgress], None]
 _NAME = re.compile(r"[^\w.-]+")
