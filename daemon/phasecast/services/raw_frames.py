@@ -132,7 +132,7 @@ def _frames_of(result: Path, raw_roots: Sequence[Path]) -> Iterator[Path]:
             raise FrameError(
                 "its raw frames lie in captures, not in files",
                 where=str(result),
-                remedy="replay the capture with `phasecast live xrd --source capture:///...`",
+                remedy="run the result through the loop again with `phasecast replay`",
             )
         path, _ = read_verified(Path(reference.path), Path(reference.path).name, reference.sha256, raw_roots)
         yield path

@@ -66,7 +66,7 @@ class _DocumentsSocket:
         prefix, _, rest = first.partition(b" ")
         # as `decode_document` tells them apart; a daemon lets pickle in only where it is named
         codec = "pickle" if rest.partition(b" ")[2][:1] == b"\x80" else ""
-        self._socket = zmq.Context.instance().socket(zmq.XPUB)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
         self._socket.setsockopt(zmq.SNDHWM, 0)
         try:
