@@ -95,10 +95,13 @@ def test_the_same_frames_give_the_same_bytes_over_both_and_every_frame_is_accoun
     images = frames("u4")
     daemon = setup.start_daemon("--expected-points", str(POINTS), "--no-reports", profile=str(profile), wait=False)
     try:
+        known: set[Path] = set()
 
         def finish(scans: int) -> Path:
-            wait_until(lambda: setup.status["finished_scans"] == scans, f"scan {scans}", process=daemon)
-            return setup.results[-1]
+            wait_until(lambda: setup.status.get("finished_scans") == scans, f"scan {scans}", process=daemon)
+            (new,) = set(setup.results) - known
+            known.add(new)
+            return new
 
         for parts in (header_parts(1), *(image_parts(1, n, image) for n, image in enumerate(images)), end_parts(1)):
             v1.send_multipart(parts)
