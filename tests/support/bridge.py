@@ -1,0 +1,108 @@
+"""A facility's bridge: passes what the simulated beamline sends on to another wire, frame by frame."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import zmq
+from numpy.typing import NDArray
+
+from phasecast.core.frame import Frame
+from phasecast.core.scan import SeriesEnd, SeriesStart
+from phasecast.simulate.documents import PROBE_PREFIX
+from phasecast.sources.document_codec import decode_document
+from phasecast.sources.simplon import SimplonDecoder
+from support.kafka_broker import Broker, packed
+from support.nt_array import ArrayServer, array_update
+from support.simplon_wire import record
+from support.stream_wires import EPICS_EPOCH_S, array, cbf, pilatus, stins_end, stins_header, stins_image
+
+WIRES = ("pva", "psi", "pilatus", "stins")
+
+
+class Bridge:
+    """Sends frames over PVA, PSI's and MAX IV's streams, and documents over Kafka.
+
+    Parameters
+    ----------
+    is_lost
+        Tells of a frame's number whether the bridge loses it.
+    """
+
+    def __init__(self, is_lost: Callable[[int], bool] = lambda _: False) -> None:
+        self._is_lost = is_lost
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._out = {wire: self._context.socket(zmq.PUSH) for wire in ("psi", "stins")}
+        ports = {wire: socket.bind_to_random_port("tcp://127.0.0.1") for wire, socket in self._out.items()}
+        self._pva, self._broker = ArrayServer(), Broker()
+        self._stins_number = 1_039_302
+        self.frames_in = 0
+        self.addresses = {
+            "pva": self._pva.uri,
+            "psi": f"psi://127.0.0.1:{ports['psi']}?socket=pull",
+            "stins": f"stins://127.0.0.1:{ports['stins']}",
+            "kafka": self._broker.uri(),
+        }
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+        self._pva.close()
+
+    @contextlib.contextmanager
+    def attached(self, addresses: dict[str, str], wire: str) -> Iterator[None]:
+        """Pass on what a beamline sends, its frames over one of `WIRES`."""
+        sources = {"frames": self._context.socket(zmq.PULL), "documents": self._context.socket(zmq.SUB)}
+        sources["documents"].setsockopt(zmq.SUBSCRIBE, b"")
+        for name, socket in sources.items():
+            socket.connect("tcp://" + addresses[name].partition("://")[2].partition("?")[0])
+        stopping = threading.Event()
+        thread = threading.Thread(target=self._run, args=(sources, wire, stopping))
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join()
+            for socket in sources.values():
+                socket.close(linger=0)
+
+    def _run(self, sources: dict[str, zmq.Socket[bytes]], wire: str, stopping: threading.Event) -> None:
+        decoder = SimplonDecoder()
+        poller = zmq.Poller()
+        for socket in sources.values():
+            poller.register(socket, zmq.POLLIN)
+        while not stopping.is_set():
+            ready = dict(poller.poll(50))
+            if sources["frames"] in ready:
+                for entry in decoder.decode(record(sources["frames"].recv_multipart())):
+                    self._pass_on(entry, wire)
+            if sources["documents"] in ready:
+                message = sources["documents"].recv()
+                if not message.startswith(PROBE_PREFIX):
+                    _, name, body = message.split(b" ", 2)
+                    self._broker.send([packed(name.decode(), decode_document(body))])
+
+    def _pass_on(self, message: Any, wire: str) -> None:
+        if isinstance(message, Frame):
+            self.frames_in += 1
+            if not self._is_lost(message.number):
+                self._frame(message.image, message.number, wire)
+            self._stins_number += 1
+        elif wire == "stins" and isinstance(message, SeriesStart | SeriesEnd):
+            make = stins_header if isinstance(message, SeriesStart) else stins_end
+            self._out["stins"].send_multipart(make(self._stins_number))
+            self._stins_number += 1
+
+    def _frame(self, image: NDArray[Any], number: int, wire: str) -> None:
+        match wire:
+            case "pva":
+                self._pva.post(array_update(image.astype("i4"), number, "bslz4"))
+            case "psi":
+                self._out["psi"].send_multipart(array(image, number, timeStamp=time.time() - EPICS_EPOCH_S))
+            case "pilatus":
+                self._out["psi"].send_multipart(pilatus(f"scan_{number:05d}.cbf", cbf(image.astype("i4"))))
+            case _:
+                parts = stins_image(self._stins_number, number, image, compression="headless")
+                self._out["stins"].send_multipart(parts)
