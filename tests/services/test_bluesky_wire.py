@@ -29,6 +29,7 @@ from phasecast.sources.capture import CaptureWriter
 from phasecast.sources.curve import client_keys
 from phasecast.sources.documents import DocumentDecoder, DocumentReceiver
 from phasecast.sources.frame_store import CaptureFrameStore
+from support import hostile_documents
 from support.bluesky_beamline import POINTS, PREFIX, ROWS
 from support.daemon import Setup, wait_until
 
@@ -90,6 +91,11 @@ class Outcome:
     keys: Path
     documents: list[tuple[str, dict[str, Any]]]
 
+    @property
+    def results(self) -> list[Path]:
+        """Results of the step scan and of the fly scan."""
+        return [next(self.setup.data_dir.glob(f"results/*_{plan}_*.nxs")) for plan in ("grid_scan", "plan")]
+
     def runs(self) -> list[list[tuple[str, dict[str, Any]]]]:
         """The published documents run by run: the second begins before all frames of the first have come."""
         runs: dict[str, list[tuple[str, dict[str, Any]]]] = {}
@@ -99,7 +105,7 @@ class Outcome:
             if name == "descriptor":
                 run_of[doc["uid"]] = uid
             runs.setdefault(uid, []).append((name, doc))
-        return list(runs.values())
+        return [run for run in runs.values() if run[0][1]["phasecast"]["plan_name"] in ("grid_scan", "plan")]
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +120,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[Ou
     setup = Setup(folder, {"documents": f"{outward.replace('tcp', 'bluesky', 1)}?prefix={PREFIX}&{curve}"})
     consumer, beamline = None, None
     try:
-        setup.start_daemon("--document-root", str(frames), "--publish", "tcp://127.0.0.1:0?prefix=results", wait=False)
+        setup.start_daemon(
+            "--document-root", str(frames), "--publish", "tcp://127.0.0.1:0?prefix=results", "--no-reports", wait=False
+        )
         command = [sys.executable, "-m", "support.bluesky_beamline", str(frames)]
         beamline = subprocess.Popen(
-            [*command, inward.removeprefix("tcp://"), "step", "fly"],
+            [*command, inward.removeprefix("tcp://"), "insane", "step", "fly"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -134,8 +142,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[Ou
         wait_until(lambda: setup.status["sources"][wire]["messages"], "documents through CURVE", process=daemon)
         beamline.stdin.write("go\n")
         beamline.stdin.close()
-        wait_until(lambda: setup.status["finished_scans"] == 2, "results", process=daemon)
-        wait_until(lambda: [name for name, _ in consumer.documents].count("stop") == 2, "published results")
+        wait_until(lambda: setup.status["finished_scans"] == 4, "results", process=daemon)
+        wait_until(lambda: [name for name, _ in consumer.documents].count("stop") == 4, "published results")
         yield Outcome(setup=setup, proxy=outward, keys=keys, documents=consumer.documents)
     finally:
         setup.end()
@@ -150,7 +158,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[Ou
 
 def test_step_and_fly_scan_of_ophyd_async_become_results_from_their_hdf5_files(outcome: Outcome) -> None:
     y_um, x_um = np.repeat([0.0, 10.0], POINTS), np.array([0.0, 10.0, 20.0, 20.0, 10.0, 0.0])
-    for path, is_flown in zip(outcome.setup.results, (False, True), strict=True):
+    for path, is_flown in zip(outcome.results, (False, True), strict=True):
         with open_result(path) as result:
             ledger = result.ledger
             assert (ledger["state"] == PointState.DONE).all()
@@ -163,8 +171,17 @@ def test_step_and_fly_scan_of_ophyd_async_become_results_from_their_hdf5_files(o
             assert ((flags & PointFlag.POSITION_DOUBTFUL) > 0).tolist() == [is_flown] * (ROWS * POINTS)
 
 
+def test_insane_documents_before_them_are_named_and_leave_nothing_behind(outcome: Outcome) -> None:
+    log = (outcome.setup.folder / "daemon.log").read_text()
+    assert "Traceback" not in log
+    named = [line for line in log.splitlines() if " WARNING " in line and "'knock'" not in line]
+    assert len(named) >= len(hostile_documents.documents())
+    assert all(path.parent.name == "results" for path in outcome.setup.folder.rglob("*.nxs"))
+    assert len(outcome.setup.results) == 4
+
+
 def test_frames_lie_in_the_capture_as_they_were_packed_in_the_file(outcome: Outcome) -> None:
-    path = outcome.setup.results[1]
+    path = outcome.results[1]
     written = sorted((outcome.setup.folder / "frames").glob("*.h5"), key=lambda file: file.stat().st_mtime)[1]
     with h5py.File(written) as file:
         pixels = file["/entry/data/data"][()]
@@ -181,7 +198,7 @@ def test_frames_lie_in_the_capture_as_they_were_packed_in_the_file(outcome: Outc
 def test_remote_dispatcher_reads_the_results_as_valid_documents_of_its_own(outcome: Outcome) -> None:
     runs = outcome.runs()
     assert [run[0][1]["plan_name"] for run in runs] == ["phasecast"] * 2
-    for run, path in zip(runs, outcome.setup.results, strict=True):
+    for run, path in zip(runs, outcome.results, strict=True):
         for name, doc in run:
             schema_validators[DocumentNames[_text(name)]].validate(doc)
         streams = {doc["uid"]: doc for name, doc in run if _text(name) == "descriptor"}

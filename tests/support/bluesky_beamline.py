@@ -1,7 +1,7 @@
 """A beamline of bluesky's own parts in a process: RunEngine, ophyd-async's blob detector (SWMR HDF5), 0MQ publisher.
 
-``python -m support.bluesky_beamline FOLDER IN_ADDRESS PLAN...`` prints ``ready`` and runs the plans (``step``, ``fly``)
-once a line comes on stdin; the detector has the size of a PILATUS 100k and writes into FOLDER.
+``python -m support.bluesky_beamline FOLDER IN_ADDRESS PLAN...`` prints ``ready`` and runs the plans (``step``,
+``fly``, ``insane``) once a line comes on stdin; the detector has the size of a PILATUS 100k and writes into FOLDER.
 """
 
 import sys
@@ -65,6 +65,20 @@ def fly(detector: Any, *_: Any) -> Any:
 PLANS: dict[str, Callable[..., Any]] = {"step": step, "fly": fly}
 
 
+def send_insane(publisher: Callable[[str, dict[str, Any]], None]) -> None:
+    """A scan that cannot be, and one whose frames are nowhere; both are stopped."""
+    from support import hostile_documents
+
+    for start in (hostile_documents.worst_start(), hostile_documents.START):
+        publisher("start", start)
+        if start is hostile_documents.START:
+            publisher("descriptor", hostile_documents.DESCRIPTOR)
+            for documents in hostile_documents.documents().values():
+                for document in documents:
+                    publisher(*document)
+        publisher("stop", {"run_start": start["uid"], "uid": "stop", "time": 1.8e9, "exit_status": "abort"})
+
+
 def main(folder: Path, address: str, plans: list[str]) -> None:
     from bluesky import RunEngine
     from bluesky.callbacks.zmq import Publisher
@@ -80,6 +94,9 @@ def main(folder: Path, address: str, plans: list[str]) -> None:
         publisher("knock", {})
     engine.subscribe(publisher)
     for name in plans:
+        if name == "insane":
+            send_insane(publisher)
+            continue
         engine(PLANS[name](*devices), sample="rust")
     publisher._socket.close(linger=5000)
     publisher.close()

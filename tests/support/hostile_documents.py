@@ -46,6 +46,14 @@ def starts() -> dict[str, dict[str, Any]]:
     return {name: START | {"uid": f"{name}-run"} | changes for name, changes in insane.items()}
 
 
+def worst_start() -> dict[str, Any]:
+    """All that is insane in one start document."""
+    worst: dict[str, Any] = {}
+    for start in starts().values():
+        worst |= {key: value for key, value in start.items() if key not in START or START[key] != value}
+    return worst | {"uid": "../worst\0run", "time": 1e18, "plan_name": "../../a\0b/" + "p" * 10_000}
+
+
 def documents() -> dict[str, list[Document]]:
     """Documents after `START` and `DESCRIPTOR`; none of them gives a frame."""
     return {
