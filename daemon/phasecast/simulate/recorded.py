@@ -66,7 +66,8 @@ class _DocumentsSocket:
         prefix, _, rest = first.partition(b" ")
         # as `decode_document` tells them apart; a daemon lets pickle in only where it is named
         codec = "pickle" if rest.partition(b" ")[2][:1] == b"\x80" else ""
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        self._socket = context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
         self._socket.setsockopt(zmq.SNDHWM, 0)
         try:
