@@ -61,6 +61,7 @@ def wires() -> Iterator[dict[str, tuple[zmq.Socket[bytes], int]]]:
     opened = {}
     for name in ("simplon", "simplon2"):
         socket = context.socket(zmq.PUSH)
+        socket.setsockopt(zmq.SNDTIMEO, 90_000)
         opened[name] = (socket, socket.bind_to_random_port("tcp://127.0.0.1"))
     yield opened
     context.destroy(linger=0)
@@ -93,8 +94,8 @@ def test_the_same_frames_give_the_same_bytes_over_both_and_every_frame_is_accoun
         },
     )
     images = frames("u4")
-    daemon = setup.start_daemon("--expected-points", str(POINTS), "--no-reports", profile=str(profile), wait=False)
     try:
+        daemon = setup.start_daemon("--expected-points", str(POINTS), "--no-reports", profile=str(profile))
         known: set[Path] = set()
 
         def finish(scans: int) -> Path:
