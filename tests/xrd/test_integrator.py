@@ -1,5 +1,6 @@
 """Integration equals pyFAI's integrate1d, frame by frame, with everything that corrects a frame."""
 
+import functools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,12 @@ def _integrator(
         chosen=choose_device("cpu"),
         pixels=pixels or PixelCorrections(),
     )
+
+
+@functools.cache
+def _plain_integrator() -> Integrator:
+    """The profile's own, which no frame changes: making its matrices takes longer than most tests."""
+    return _integrator(load_profile("bl16xu"))
 
 
 def _random_geometry(rng: np.random.Generator) -> DetectorGeometry:
@@ -93,7 +100,7 @@ def _assert_equal_to_pyfai(
 
 
 @pytest.mark.parametrize("splitting", ["no", "bbox", "full"])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_equals_integrate1d_on_random_frames_and_geometries(splitting: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     profile = _profile(pixel_splitting=splitting)
@@ -119,7 +126,9 @@ def test_equals_integrate1d_with_every_correction(
     )
     profile = _profile(solid_angle=solid_angle, polarisation=polarisation, polarisation_factor=0.9)
     geometry = _random_geometry(rng)
-    _assert_equal_to_pyfai(_integrator(profile, geometry, pixels), profile, geometry, pixels, _random_frame(rng))
+    _assert_equal_to_pyfai(
+        _integrator(profile, geometry, pixels, axes=(ODD,)), profile, geometry, pixels, _random_frame(rng)
+    )
 
 
 def test_polarisation_of_a_vertical_arm_equals_integrate1d() -> None:
@@ -134,7 +143,7 @@ def test_polarisation_of_a_vertical_arm_equals_integrate1d() -> None:
 def test_results_do_not_depend_on_the_stack_or_on_earlier_frames() -> None:
     rng = np.random.default_rng(11)
     frames = np.stack([_random_frame(rng) for _ in range(7)])
-    integrator = _integrator(load_profile("bl16xu"))
+    integrator = _plain_integrator()
     together = integrator.integrate(frames)
     backwards = [integrator.integrate(frame) for frame in frames[::-1]][::-1]
     for row, alone in enumerate(backwards):
@@ -157,7 +166,7 @@ def test_uniform_frame_without_corrections_gives_its_counts_and_their_square_roo
 
 def test_sigma_is_the_spread_of_repeated_exposures() -> None:
     rng = np.random.default_rng(5)
-    patterns = _integrator(load_profile("bl16xu")).integrate(rng.poisson(30, (300, *SHAPE)).astype(np.int32))
+    patterns = _plain_integrator().integrate(rng.poisson(30, (300, *SHAPE)).astype(np.int32))
     for ours in patterns.axes:
         ratio = ours.intensity.std(axis=0, ddof=1) / ours.sigma.mean(axis=0)
         assert float(np.median(ratio)) == pytest.approx(1.0, abs=0.02)
@@ -177,13 +186,13 @@ def test_gaps_are_left_out_and_never_called_saturated(dtype: str, gaps: tuple[in
 def test_counts_at_the_limit_are_left_out_and_called_saturated() -> None:
     frame = np.full(SHAPE, 10, dtype=np.uint32)
     frame[5, 5:9] = [LIMIT - 1, LIMIT, LIMIT + 1, 2**32 - 1]
-    patterns = _integrator(load_profile("bl16xu")).integrate(frame)
+    patterns = _plain_integrator().integrate(frame)
     assert (patterns.masked_pixels[0], patterns.saturated_pixels[0]) == (3, 2)
     assert patterns.total_counts[0] == 10 * (frame.size - 4) + LIMIT - 1
 
 
 def test_frame_without_any_usable_pixel_gives_empty_bins() -> None:
-    patterns = _integrator(load_profile("bl16xu")).integrate(np.full(SHAPE, -1, dtype=np.int32))
+    patterns = _plain_integrator().integrate(np.full(SHAPE, -1, dtype=np.int32))
     for ours in patterns.axes:
         assert not np.any([ours.intensity, ours.sigma, ours.norm])
     assert patterns.total_counts[0] == 0
@@ -191,7 +200,7 @@ def test_frame_without_any_usable_pixel_gives_empty_bins() -> None:
 
 
 def test_big_endian_and_read_only_frames_are_as_good_as_others() -> None:
-    integrator = _integrator(load_profile("bl16xu"))
+    integrator = _plain_integrator()
     frame = _random_frame(np.random.default_rng(2))
     swapped = frame.astype(">i4")
     swapped.flags.writeable = False
@@ -199,7 +208,7 @@ def test_big_endian_and_read_only_frames_are_as_good_as_others() -> None:
 
 
 def test_frames_cut_out_of_a_message_at_any_byte_are_as_good_as_others() -> None:
-    integrator = _integrator(load_profile("bl16xu"))
+    integrator = _plain_integrator()
     frame = _random_frame(np.random.default_rng(2))
     cut = np.frombuffer(b"\x00" + frame.tobytes(), dtype=np.int32, offset=1).reshape(SHAPE)
     assert not cut.flags.aligned
@@ -208,7 +217,7 @@ def test_frames_cut_out_of_a_message_at_any_byte_are_as_good_as_others() -> None
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32"])
 def test_the_same_counts_mean_the_same_in_every_dtype(dtype: str) -> None:
-    integrator = _integrator(load_profile("bl16xu"))
+    integrator = _plain_integrator()
     frame = np.random.default_rng(3).poisson(10, SHAPE)
     frame[3, 4:9] = np.iinfo(dtype).max
     if dtype.startswith("i"):
@@ -252,13 +261,13 @@ def test_rounding_stays_small_where_a_bin_holds_half_the_detector() -> None:
 )
 def test_frames_of_another_shape_or_dtype_are_refused(frame: NDArray[Any], fragments: list[str]) -> None:
     with pytest.raises(FrameError) as refusal:
-        _integrator(load_profile("bl16xu")).integrate(frame)
+        _plain_integrator().integrate(frame)
     assert all(fragment in str(refusal.value) for fragment in fragments)
 
 
 def test_ring_with_one_grain_is_told_from_a_smooth_one_at_any_exposure() -> None:
     rng = np.random.default_rng(4)
-    integrator = _integrator(load_profile("bl16xu"))
+    integrator = _plain_integrator()
     for mean in (0.05, 1.0, 300.0):
         smooth = rng.poisson(mean, SHAPE).astype(np.int32)
         spotted = smooth.copy()
@@ -272,9 +281,7 @@ def test_broken_rings_raise_spottiness() -> None:
     rng = np.random.default_rng(4)
     smooth = np.full(SHAPE, 100.0)
     broken = smooth * np.where(rng.random(SHAPE) < 0.03, 25.0, 0.25)
-    patterns = _integrator(load_profile("bl16xu")).integrate(
-        np.stack([rng.poisson(smooth), rng.poisson(broken)]).astype(np.int32)
-    )
+    patterns = _plain_integrator().integrate(np.stack([rng.poisson(smooth), rng.poisson(broken)]).astype(np.int32))
     assert patterns.spottiness[0] < 1.6
     assert patterns.spottiness[1] > 10
 
