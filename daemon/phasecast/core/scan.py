@@ -245,6 +245,4 @@ class ScanDeclared:
     known_series: frozenset[str] = frozenset()
 
 
-Message = (
-    ScanStart | PointMeasured | PositionDoubt | ScanStop | SeriesStart | SeriesEnd | Frame | Defect | ScanDeclared
-)
+Message = ScanStart | PointMeasured | PositionDoubt | ScanStop | SeriesStart | SeriesEnd | Frame | Defect | ScanDeclared

@@ -63,7 +63,9 @@ def open_transport(options: BeamlineOptions) -> FrameTransport:
         folder = Path(unquote(parts.path, errors="surrogateescape")) if parts.scheme else Path(options.output)
         return FileTransport(folder, file_format=options.file_format)
     raise SimulationError(
-        f"unknown scheme {parts.scheme!r}", where=options.output, remedy="give a folder, simplon:// or simplon2://127.0.0.1:PORT"
+        f"unknown scheme {parts.scheme!r}",
+        where=options.output,
+        remedy="give a folder, simplon:// or simplon2://127.0.0.1:PORT",
     )
 
 
