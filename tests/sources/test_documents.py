@@ -3,6 +3,8 @@
 import json
 import os
 import pickle  # noqa: TID251 - what a RunEngine sends by default
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -309,3 +311,21 @@ def test_runs_that_never_end_do_not_fill_the_memory() -> None:
     (late,) = feed(decoder, ("descriptor", descriptor_doc(run_start="run-1")))
     assert isinstance(late, Defect)
     assert feed(decoder, ("descriptor", descriptor_doc(run_start="run-999"))) == []
+
+
+def test_a_library_that_patches_msgpack_opens_no_hole():
+    body = hostile_wire.document_messages()["msgpack object array"][0].split(b" ", 2)[2]
+    code = f"""
+import os, msgpack, msgpack_numpy
+msgpack_numpy.patch()
+from phasecast.core.errors import WireError
+from phasecast.sources.document_codec import decode_document
+try:
+    decode_document({body!r})
+except WireError as refused:
+    print(refused, os.environ.get({hostile_wire.EXPLOITED!r}))
+msgpack.unpackb({body!r})
+print(os.environ.get({hostile_wire.EXPLOITED!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["array of objects refused None", "1"], "the patched one falls for it"

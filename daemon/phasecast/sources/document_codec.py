@@ -13,12 +13,18 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import msgpack
 import msgpack_numpy
 import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.errors import WireError
+
+# Not `msgpack.unpackb`: a library that calls `msgpack_numpy.patch()`, as bluesky-kafka does, puts one in its place for
+# the whole process that unpickles object arrays before our hook sees them.
+try:
+    from msgpack._cmsgpack import unpackb
+except ImportError:
+    from msgpack.fallback import unpackb
 
 CODECS = ("msgpack", "json", "pickle")
 """How a document may be serialised. On a wire, pickle is let in where it is named only."""
@@ -76,7 +82,7 @@ def _codec_of(body: bytes) -> str:
 
 
 def _load_msgpack(body: bytes) -> object:
-    return msgpack.unpackb(body, object_hook=_msgpack_hook, strict_map_key=False)
+    return unpackb(body, object_hook=_msgpack_hook, strict_map_key=False)
 
 
 def _msgpack_hook(value: dict[Any, Any]) -> object:
