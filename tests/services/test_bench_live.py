@@ -26,7 +26,8 @@ def test_live_benchmark_accounts_for_every_frame(tmp_path) -> None:
         assert report[figure] > 0
     if sys.platform == "linux":
         assert set(report["daemon_memory_mb_at"]) == {"0.25", "0.50", "0.75", "1.00"}
-        assert max(report["daemon_memory_mb_at"].values()) <= report["daemon_memory_peak_mb"]
+        # the kernel counts the peak in batches of pages
+        assert max(report["daemon_memory_mb_at"].values()) <= report["daemon_memory_peak_mb"] + 1
         assert report["daemon_cpu_cores"] > 0
     assert json.loads(json.dumps(report)) == report
     text = format_report(report)

@@ -4,7 +4,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 from phasecast.records.status import read_status
 from phasecast.results.access import was_left_growing
+from support.process import PhasecastProcess
 from support.relay import Relay
 
 TIMEOUT_S = 90.0
@@ -41,7 +41,7 @@ class Setup:
 
     folder: Path
     addresses: dict[str, Any] = field(default_factory=dict)
-    processes: list[subprocess.Popen] = field(default_factory=list)
+    processes: list[PhasecastProcess] = field(default_factory=list)
 
     @property
     def data_dir(self) -> Path:
@@ -61,7 +61,7 @@ class Setup:
 
     def start_daemon(
         self, *arguments: str, profile: str = "bl16xu", wait: bool = True, reports: bool = False
-    ) -> subprocess.Popen:
+    ) -> PhasecastProcess:
         """Start a daemon; pictures and reports take longer than most scans of tests, so it makes them if asked."""
         command = ["live", "xrd", "--profile", profile, "--data-dir", str(self.data_dir)]
         command += ["--catalog", "none", *([] if reports else ["--no-reports"])]
@@ -70,7 +70,7 @@ class Setup:
             if wire in self.addresses:
                 command += ["--source", self.addresses[wire]]
         with (self.folder / "daemon.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command, *arguments], stderr=log)
+            process = PhasecastProcess([*command, *arguments], stderr=log)
         self.processes.append(process)
         if wait:
             wait_until(
@@ -105,7 +105,7 @@ def beamline(
     command += ["--shape", shape, "--rate", str(rate), "--announce", str(folder / "announce.json")]
     command += ["--start-when", str(folder / "start"), "--truth", str(setup.truth), *arguments]
     with (folder / "beamline.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command], stderr=log)
+        process = PhasecastProcess(command, stderr=log)
         setup.processes.append(process)
         try:
             wait_until((folder / "announce.json").exists, "the beamline's sockets", process=process)
