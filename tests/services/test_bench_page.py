@@ -72,8 +72,8 @@ def test_benchmark_reports_every_figure(tmp_path):
         assert run["frames_done"] == run["points"] == 120
         assert run["frames_unaccounted"] == 0
     pages = report["seen"]["pages"]
-    # how many commits reached the pixels before the bench gave up is a matter of speed
-    assert pages["commits_not_shown"] >= 0
+    # all of them on a machine that is not busy with other tests
+    assert pages["commits_not_shown"] < pages["commits"]
     assert pages["pictures_repainted"] > 0
     assert 0 < pages["disk_to_pixel_ms"]["p50"] <= pages["disk_to_pixel_ms"]["p95"]
     assert all(report["seen"]["sessions"])
