@@ -13,7 +13,7 @@ from phasecast.services.chromium import BrowserJournal, find_chromium, probe_scr
 from phasecast.services.page_process import PageProcess, free_port, start_page
 
 WINDOW = {"width": 1440, "height": 1000}
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 60_000
 
 
 def chromium_or_skip() -> str:

@@ -53,7 +53,7 @@ def night(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ni
         tab.page.evaluate("phasecastProbe.watch('map')")
         setup.begin()
         wait_until(lambda: setup.results, "the result file", process=daemon)
-        tab.wait(f"phasecastProbe.shown.some(entry => entry.points_done === {POINTS})", timeout_ms=60_000)
+        tab.wait(f"phasecastProbe.shown.some(entry => entry.points_done === {POINTS})", timeout_ms=180_000)
         history = tab.page.evaluate("phasecastProbe.shown")
         (result,) = setup.results
         wait_until(result.with_suffix(".json").exists, "the end of the scan", process=daemon)
