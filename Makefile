@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 DEMO_DATA ?= demo-data
 CHROMIUM = command -v chromium || command -v chromium-browser || command -v google-chrome
 
-.PHONY: setup demo live test lint types contracts unit browser screenshots clean
+.PHONY: setup demo live test test-long lint types contracts unit browser screenshots clean
 
 setup: $(STAMP)
 
@@ -38,12 +38,15 @@ types: setup
 contracts: setup
 	$(BIN)/lint-imports
 
-# Three at a time, on two cores: most tests wait for processes that they have started. Tests of one file share what they set up,
-# and files go in the order of their names: the fewest tests are the longest, and would be left for the end.
+# Three at a time, on two cores: most tests wait for processes that they have started. Tests of one file share what they set up.
 WORKERS ?= 3
 
 unit: setup
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not long"
+
+# Demos of two scans, positions that come later, the bench of the page: before a release, and after work on these.
+test-long: setup browser
+	$(BIN)/pytest -m long
 
 # A real browser and a Japanese font for the tests of the page. Without them those tests are skipped and say why;
 # PHASECAST_BROWSER=required makes that a failure.

@@ -53,6 +53,7 @@ def test_large_result_has_every_point_and_every_layer(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_benchmark_reports_every_figure(tmp_path):
     chromium_or_skip()
     options = BenchPageOptions(

@@ -50,6 +50,7 @@ def test_demo_with_frames_as_files_agrees_with_the_truth_and_its_frames_can_be_c
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_demo_whose_log_comes_after_the_scan_ends_with_the_same_map(tmp_path):
     ended = run("demo", "--once", "--no-page", "--log-later", "--shape", "6x10", "--catalog", "none",
                 "--data-dir", tmp_path)  # fmt: skip

@@ -59,6 +59,7 @@ def test_an_interrupted_map_is_complete_and_true_and_its_offset_is_shown_not_app
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_tiles_are_one_complete_and_true_map(tmp_path):
     ended = run("demo", "--tiles", "--once", "--no-page", "--shape", "12x20", "--rate", 100, "--catalog", "none",
                 "--data-dir", tmp_path)  # fmt: skip
@@ -69,6 +70,7 @@ def test_two_tiles_are_one_complete_and_true_map(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_beam_that_was_away_in_mid_row_is_found_measured_and_reported_and_nothing_is_moved(tmp_path):
     # the sample is known at half the step, so that a beam 3 um beside its place meets places the truth knows
     arguments = ("--sample-shape", "20x128", "--sample-step-um", "1", "--pass", "beam-lost=150", "--map", "A-3")
