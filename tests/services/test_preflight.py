@@ -48,7 +48,7 @@ def test_a_beamline_that_is_ready_is_all_green_and_exits_with_0(tmp_path, fresh_
 
 def test_beside_a_running_daemon_it_takes_no_frame_away(tmp_path, fresh_poni):
     # without its stop document the scan stays open, and nothing is made at its end
-    with beamline(tmp_path, shape="6x20", rate=20, arguments=("--fault", "no_stop=true")) as setup:
+    with beamline(tmp_path, shape="10x24", rate=20, arguments=("--fault", "no_stop=true")) as setup:
         daemon = setup.start_daemon()
         setup.begin()
         found = run_preflight(
@@ -60,7 +60,7 @@ def test_beside_a_running_daemon_it_takes_no_frame_away(tmp_path, fresh_poni):
                 listen_s=10.0,
             )
         )
-        wait_until(lambda: done_in(setup.status) == 120, "all points", process=daemon)
+        wait_until(lambda: done_in(setup.status) == 240, "all points", process=daemon)
     assert states(found)["frame"] == "green"
     assert any("through the running daemon" in check.what for check in found)
 
