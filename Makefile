@@ -38,8 +38,8 @@ types: setup
 contracts: setup
 	$(BIN)/lint-imports
 
-# Three at a time, on two cores: most tests wait for processes that they have started. Tests of one file share what they set up.
-WORKERS ?= 3
+# Two at a time: most tests wait for processes that they have started. Tests of one file share what they set up.
+WORKERS ?= 2
 
 unit: setup
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not long"
