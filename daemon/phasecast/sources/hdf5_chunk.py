@@ -4,19 +4,17 @@ libhdf5's own filters are never let loose on a file that is still written: the p
 on a corrupt chunk.
 """
 
-import struct
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from dectris.compression import decompress
 from numpy.typing import NDArray
 
-from phasecast.core.errors import FrameError
+from phasecast.core.errors import FrameError, WireError
+from phasecast.sources.simplon_blob import decompress_framed
 
 _DEFLATE, _SHUFFLE, _LZ4, _BITSHUFFLE = 1, 2, 32004, 32008
 _BITSHUFFLE_WITH = {2: "bslz4", 3: "bszstd"}
-_HEAD = struct.Struct(">QI")
 
 _READERS = frozenset(
     {"", "lz4", "bslz4", "bszstd", "deflate", "shuffle deflate", "shuffle lz4", "shuffle"},
@@ -95,7 +93,10 @@ def decode_chunk(
         raise FrameError(f"larger than {max_bytes} bytes")
     *before, last = ["", *encoding.split()]
     if last in ("lz4", "bslz4", "bszstd"):
-        content = _decompress(content, last, sample.itemsize, expected)
+        try:
+            content = decompress_framed(content, last, itemsize=sample.itemsize, expected=expected)
+        except WireError as error:
+            raise FrameError(error.what) from error
     elif last == "deflate":
         content = _inflate(content, expected)
     if len(content) != expected:
@@ -105,19 +106,6 @@ def decode_chunk(
         content = np.ascontiguousarray(planes.T).tobytes()
     image: NDArray[np.integer] = np.frombuffer(content, sample).reshape(shape)
     return image if sample.isnative else image.astype(sample.newbyteorder("="))
-
-
-def _decompress(content: bytes, algorithm: str, itemsize: int, expected: int) -> bytes:
-    # the head says how much is allocated, so it is believed only where it agrees with the shape
-    if len(content) < _HEAD.size:
-        raise FrameError(f"{len(content)} bytes are too short for {algorithm}")
-    claimed, _ = _HEAD.unpack_from(content)
-    if claimed != expected:
-        raise FrameError(f"the {algorithm} head claims {claimed} bytes where the shape needs {expected}")
-    try:
-        return bytes(decompress(content, algorithm, elem_size=itemsize))
-    except (RuntimeError, ValueError, MemoryError) as error:
-        raise FrameError(f"{algorithm} is corrupt ({error})") from error
 
 
 def _inflate(content: bytes, expected: int) -> bytes:

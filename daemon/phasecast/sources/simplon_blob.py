@@ -3,7 +3,6 @@
 import re
 import struct
 from collections.abc import Sequence
-from typing import Literal
 
 import lz4.block
 import numpy as np
@@ -81,7 +80,7 @@ def decode_image(
     return image
 
 
-def decompress_framed(blob: bytes, algorithm: Literal["bslz4", "lz4"], *, itemsize: int, expected: int) -> bytes:
+def decompress_framed(blob: bytes, algorithm: str, *, itemsize: int, expected: int) -> bytes:
     """Return the bytes of an HDF5 filter's chunk: length (uint64) and block size (uint32), then blocks.
 
     Parameters
@@ -89,7 +88,7 @@ def decompress_framed(blob: bytes, algorithm: Literal["bslz4", "lz4"], *, itemsi
     blob
         The chunk.
     algorithm
-        Of its filter.
+        Of its filter: ``bslz4``, ``lz4`` or ``bszstd``.
     itemsize
         Bytes of a pixel.
     expected
