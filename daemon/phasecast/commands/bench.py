@@ -1,7 +1,8 @@
 """How fast the machine is: side by side with peers, and as a whole."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,10 +19,7 @@ def bench_integrate(as_json: AsJson = False) -> None:
     from phasecast.xrd.benchmark import format_report
 
     report = measure()
-    if as_json:
-        print_json(report)
-    else:
-        typer.echo(format_report(report))
+    _show(report, format_report, as_json)
 
 
 def bench_live(
@@ -43,10 +41,7 @@ def bench_live(
     from phasecast.services.bench_scan import is_complete
 
     report = measure(BenchLiveOptions(rate_hz=rate, points=points, data_dir=data_dir))
-    if as_json:
-        print_json(report)
-    else:
-        typer.echo(format_report(report))
+    _show(report, format_report, as_json)
     if not is_complete(report):
         raise typer.Exit(1)
 
@@ -71,10 +66,7 @@ def bench_page(
     from phasecast.services.bench_page_report import format_report
 
     report = measure(BenchPageOptions(rate_hz=rate, points=points, opened_sessions=opened_sessions, data_dir=data_dir))
-    if as_json:
-        print_json(report)
-    else:
-        typer.echo(format_report(report))
+    _show(report, format_report, as_json)
     if not is_complete(report):
         raise typer.Exit(1)
 
@@ -91,10 +83,7 @@ def bench_classify(
     from phasecast.xrd.benchmark_classify import format_report
 
     report = measure(model=model)
-    if as_json:
-        print_json(report)
-    else:
-        typer.echo(format_report(report))
+    _show(report, format_report, as_json)
 
 
 def bench_decode(as_json: AsJson = False) -> None:
@@ -106,10 +95,7 @@ def bench_decode(as_json: AsJson = False) -> None:
     from phasecast.sources.simplon_benchmark import format_report
 
     report = measure()
-    if as_json:
-        print_json(report)
-    else:
-        typer.echo(format_report(report))
+    _show(report, format_report, as_json)
 
 
 def bench_files(
@@ -135,10 +121,7 @@ def bench_files(
     if not listed:
         options = BenchFilesOptions(frames=frames, data_dir=data_dir, listed=())
     report = measure(options)
-    if as_json:
-        print_json(report)
-    else:
-        typer.echo(format_report(report))
+    _show(report, format_report, as_json)
     if not is_complete(report):
         raise typer.Exit(1)
 
@@ -158,6 +141,10 @@ def bench_replay(
     from phasecast.services.bench_replay import bench_replay as measure
 
     report = measure(BenchReplayOptions(capture=capture, profile=profile))
+    _show(report, format_report, as_json)
+
+
+def _show(report: dict[str, Any], format_report: Callable[[dict[str, Any]], str], as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
