@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from phasecast.core.errors import RecordsError
 from phasecast.core.requests import Answer, Request
 from phasecast.records.letter import read_letter
+from phasecast.records.whole_file import TEMPORARY, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,6 @@ RequestId = NewType("RequestId", str)
 
 MAX_BYTES = 8 << 20
 _SUFFIX = ".json"
-_TEMPORARY = ".tmp"
 _REFUSED = "refused"
 _ANSWERED = "answered"
 _ID = re.compile(r"\d{20}-[0-9a-f]{12}")
@@ -86,7 +86,7 @@ class Mailbox:
         content = to_json({"schema_version": 1, "request": request, "answer": None})
         if len(content) > MAX_BYTES:
             raise RecordsError(f"the request has {len(content)} bytes", remedy=f"ask for less than {MAX_BYTES}")
-        self._write(self._path(request_id), content)
+        write_whole(self._path(request_id), content)
         self.counters["submitted"] += 1
         return request_id
 
@@ -122,7 +122,7 @@ class Mailbox:
         found = read_letter(path, MAX_BYTES)
         if found is None or found.letter is None or found.letter.answer is not None:
             return
-        self._write(path, to_json({"schema_version": 1, "request": found.letter.request, "answer": answer}))
+        write_whole(path, to_json({"schema_version": 1, "request": found.letter.request, "answer": answer}))
         self.counters["settled"] += 1
 
     def tidy(self, *, keep_answered_s: float = 600.0) -> None:
@@ -143,7 +143,7 @@ class Mailbox:
             elif seen.answered_s is not None and now_s - seen.answered_s > keep_answered_s:
                 self._move(name, self._archived(name.removesuffix(_SUFFIX)))
                 self.counters["archived"] += 1
-        for path in self._folder.glob(f".*{_TEMPORARY}"):
+        for path in self._folder.glob(f".*{TEMPORARY}"):
             with suppress(OSError):
                 if now_s - path.lstat().st_mtime > _TEMPORARY_S:
                     path.unlink()
@@ -222,22 +222,6 @@ class Mailbox:
     def _archived(self, request_id: str) -> Path:
         day = datetime.fromtimestamp(min(int(request_id[:20]) / 1e9, 1e11), UTC).strftime("%Y%m%d")
         return self._folder / _ANSWERED / day / f"{request_id}{_SUFFIX}"
-
-    def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{_TEMPORARY}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise RecordsError(
-                f"cannot write ({error.strerror or error})", where=str(path), remedy="free space or check permissions"
-            ) from error
 
 
 def asked_s(request_id: RequestId) -> float:

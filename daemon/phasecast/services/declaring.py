@@ -2,20 +2,18 @@
 
 import json
 import logging
-import os
 import re
 import time
 import unicodedata
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.errors import ProfileError, RecordsError, SourceError
+from phasecast.core.errors import ProfileError, SourceError
 from phasecast.core.record import CapturePosition, Receiver
 from phasecast.core.requests import Answer, DeclareScan
 from phasecast.core.scan import ScanDeclared, ScanStart, ScanUid
@@ -24,6 +22,7 @@ from phasecast.pipeline.open_scan import OwnRules
 from phasecast.profiles import Profile, ScanDeclaration, parse_scan
 from phasecast.records.clerk import answer
 from phasecast.records.mailbox import RequestId, asked_s
+from phasecast.records.whole_file import write_whole
 from phasecast.services.declared import DeclaredScan, fit
 from phasecast.services.placing import fold_rules
 from phasecast.sources.capture import CaptureReader, CaptureWriter
@@ -288,7 +287,7 @@ class Declaring:
         )
         replaces = self.switch.declared is not None and not self.switch.claimed
         file = _file_name(request_id, declaration.name)
-        _write(self.directory.scans / file, request.text)
+        write_whole(self.directory.scans / file, request.text.encode("utf-8"))
         position = self.capture.append_if_read(
             CHANNEL, encode_declaration(declared), declared.declared_s, self.reader.position
         )
@@ -296,7 +295,7 @@ class Declaring:
             return None
         latest = Latest(declaration_id=request_id, position=position, file=file)
         content = {DECLARATION_ID_KEY: request_id, "segment": position.segment, "offset": position.offset, "file": file}
-        _write(self.directory.scans / _LATEST, json.dumps(content))
+        write_whole(self.directory.scans / _LATEST, json.dumps(content).encode("utf-8"))
         self.latest = latest
         logger.warning("%s declares %d points: %s", request.who, declaration.points, file)
         return answer("declared_instead" if replaces else "declared", {"file": file})
@@ -324,23 +323,6 @@ def _file_name(request_id: RequestId, name: str) -> str:
     stamp = datetime.fromtimestamp(asked_s(request_id), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     slug = _NAME.sub("-", unicodedata.normalize("NFC", name)).strip("-.")[:40]
     return f"{stamp}_{slug or 'scan'}.toml"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise RecordsError(
-            f"cannot write ({error.strerror or error})", where=str(path), remedy="free space or check permissions"
-        ) from error
 
 
 def replay_start(
