@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import h5py
@@ -10,6 +9,7 @@ from phasecast.core.ledger import PointState
 from phasecast.results import is_being_written, open_result, repair
 from phasecast.sinks.nexus import NexusSink
 from support.documents import raster_scan
+from support.hdf5_headers import headers_of, tear_header
 from support.result_writer import PAGE, WriterProcess, scan
 
 
@@ -61,17 +61,6 @@ def test_no_kill_loses_a_committed_point_and_the_run_goes_on(tmp_path: Path) -> 
     assert [item.name for item in tmp_path.iterdir()] == ["scan.nxs"]
 
 
-def headers_of(content: bytes) -> list[tuple[int, int]]:
-    """First and last byte of every object header of version 2 (HDF5 File Format Specification 3.0, IV.A.1.b)."""
-    found = []
-    for match in re.finditer(rb"OHDR\x02", content):
-        flags, place = content[match.start() + 5], match.start() + 6
-        place += (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
-        width = 1 << (flags & 3)
-        found.append((match.start(), place + width + int.from_bytes(content[place : place + width], "little") + 3))
-    return found
-
-
 def test_no_kill_can_leave_half_a_header(tmp_path: Path) -> None:
     """A write that is killed ends between two pages of memory: no header lies in two."""
     path, done = tmp_path / "scan.nxs", 0
@@ -90,12 +79,7 @@ def test_a_torn_header_is_a_clear_error_and_nobody_waits(tmp_path: Path) -> None
     with WriterProcess(path) as writer:
         writer.ask("pages 3")
         writer.kill()
-    with h5py.File(path, "r", swmr=True) as file:
-        header = h5py.h5o.get_info(file["entry/ledger/commit"].id).addr
-    content = bytearray(path.read_bytes())
-    (last,) = [last for first, last in headers_of(content) if first == header]
-    content[last] ^= 0xFF
-    path.write_bytes(content)
+    content = tear_header(path, "entry/ledger/commit")
     with pytest.raises(ResultFileError, match="checksum"):
         open_result(path)
     with pytest.raises(ResultFileError, match="replay its capture"):

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from phasecast.core.errors import FrameError
+from phasecast.core.errors import FrameError, IncompleteFileError
 from phasecast.core.frame import Frame, counter_key
 from phasecast.core.record import Channel
 from phasecast.core.scan import Defect
@@ -19,7 +19,9 @@ from phasecast.sources.file_record import encode_file
 from phasecast.sources.folder_watch import FolderWatch
 from phasecast.sources.frame_store import CaptureFrameStore
 from phasecast.sources.hdf5_chunk import decode_chunk
+from phasecast.sources.hdf5_frames import Hdf5Frames
 from support import hdf5_writer
+from support.hdf5_headers import tear_header
 from support.simplon_wire import record
 
 
@@ -131,6 +133,18 @@ def test_a_killed_writer_costs_no_frame_that_it_had_flushed(tmp_path: Path, writ
     writer.end()
     assert_frames(looks(), [0, 1, 2, 3])
     assert looks(60.0) == []
+
+
+@pytest.mark.parametrize("torn", ["entry/data/data", "entry/data"])
+def test_nobody_waits_for_a_header_that_a_killed_writer_tore(tmp_path: Path, writers: list[Writer], torn: str) -> None:
+    writer = Writer(tmp_path / "a.h5")
+    writers.append(writer)
+    writer.say("", "swmr")
+    writer.say("4", "4")
+    writer.end()
+    tear_header(tmp_path / "a.h5", torn)
+    with pytest.raises(IncompleteFileError, match="checksum"):
+        Hdf5Frames(tmp_path / "a.h5", "/entry/data/data", max_bytes=1 << 30)
 
 
 def chunk_place(path: Path, index: int) -> tuple[int, int]:

@@ -12,11 +12,11 @@ import numpy as np
 from phasecast.core.errors import FrameError
 from phasecast.sources.frame_file import IncompleteFileError
 from phasecast.sources.hdf5_chunk import decode_chunk, encoding_of
+from phasecast.sources.hdf5_open import LIBRARY_ERRORS, find_in_hdf5, first_line, open_hdf5
 
 DATASET = "/entry/data/data"
 """Where areaDetector, ophyd-async and DECTRIS file writers put frames."""
 
-_LINKS = 16
 _MAX_FRAMES = 1_000_000
 
 
@@ -71,11 +71,7 @@ class Hdf5Frames:
     def __init__(self, path: Path, dataset: str, *, max_bytes: int) -> None:
         self._where = path.name
         self._max_bytes = max_bytes
-        try:
-            self._file = h5py.File(path, "r", swmr=True, locking=False)
-        # h5py raises whatever libhdf5's message maps to; the file may be readable at the next look
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise IncompleteFileError(f"cannot be opened ({_first_line(error)})", where=self._where) from error
+        self._file = open_hdf5(path, where=self._where)
         try:
             self._dataset = self._find(dataset)
             self._require_frames()
@@ -114,8 +110,8 @@ class Hdf5Frames:
             # not `dataset.id.refresh()`: h5py keeps the shape that it saw first
             self._dataset.refresh()
             announced = 1 if self.is_single else int(self._dataset.shape[0])
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise IncompleteFileError(f"cannot be read ({_first_line(error)})", where=self._where) from error
+        except LIBRARY_ERRORS as error:
+            raise IncompleteFileError(f"cannot be read ({first_line(error)})", where=self._where) from error
         if announced > _MAX_FRAMES:
             raise FrameError(f"announces {announced} frames, more than {_MAX_FRAMES}", where=self._where)
         return announced
@@ -154,7 +150,7 @@ class Hdf5Frames:
 
         try:
             self._dataset.id.chunk_iter(look)
-        except (OSError, RuntimeError, ValueError, KeyError):
+        except LIBRARY_ERRORS:
             return None
         return following
 
@@ -165,26 +161,7 @@ class Hdf5Frames:
         )
 
     def _find(self, name: str) -> h5py.Dataset:
-        """Return the dataset, never through a link into another file."""
-        parts, place, links = [part for part in name.split("/") if part], "/", 0
-        while parts:
-            part = parts.pop(0)
-            group = self._file[place]
-            try:
-                link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
-            except (KeyError, RuntimeError, ValueError):
-                link = None
-            if link is None or (links := links + 1) > _LINKS:
-                raise IncompleteFileError(f"has no dataset {name}", where=self._where)
-            if isinstance(link, h5py.ExternalLink):
-                raise FrameError(f"{name} is a link into another file", where=self._where, remedy="watch that file")
-            if isinstance(link, h5py.SoftLink):
-                target = link.path
-                parts = [piece for piece in target.split("/") if piece] + parts
-                place = "/" if target.startswith("/") else place
-            else:
-                place = f"{place.rstrip('/')}/{part}"
-        found = self._file[place]
+        found = find_in_hdf5(self._file, name, where=self._where)
         if not isinstance(found, h5py.Dataset):
             raise IncompleteFileError(f"has no dataset {name}", where=self._where)
         return found
@@ -232,7 +209,7 @@ class Hdf5Frames:
             if stored.size > self._chunk[0] * self._frame_bytes + (1 << 20):
                 return Hdf5Frame(content=b"", encoding="", problem=f"chunk of {stored.size} bytes", **made)
             mask, content = data.id.read_direct_chunk(place)
-        except (OSError, RuntimeError, ValueError, KeyError):
+        except LIBRARY_ERRORS:
             return None  # the index of a file that grows may be read at the next look
         try:
             encoding = encoding_of(self._filters, mask)
@@ -245,7 +222,3 @@ class Hdf5Frames:
         except FrameError as error:
             return Hdf5Frame(content=b"", encoding="", problem=error.what, **made)
         return Hdf5Frame(content=bytes(content), encoding=encoding, **made)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from phasecast.core.errors import FrameError
 from phasecast.sources.frame_file import IncompleteFileError
 from phasecast.sources.hdf5_head import look_at_hdf5
+from phasecast.sources.hdf5_open import find_in_hdf5, first_line, open_hdf5
 
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
-_MAX_LINKS = 16
 _MAX_CHUNK_BYTES = 64 << 20
 
 
@@ -39,10 +39,7 @@ class Hdf5Values:
     def __init__(self, path: Path, dataset: str) -> None:
         self._where = f"{path.name}::{dataset}"
         look_at_hdf5(path)
-        try:
-            self._file = h5py.File(path, "r", swmr=True, locking=False)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise IncompleteFileError(f"cannot be opened ({_line(error)})", where=self._where) from error
+        self._file = open_hdf5(path, where=self._where)
         try:
             self._dataset = self._find(dataset)
             self._require_numbers()
@@ -75,28 +72,10 @@ class Hdf5Values:
             return np.asarray(self._dataset[first : first + count], np.float64).reshape(count)
         # h5py raises whatever libhdf5's message maps to
         except Exception as error:
-            raise FrameError(f"cannot be read ({_line(error)})", where=self._where) from error
+            raise FrameError(f"cannot be read ({first_line(error)})", where=self._where) from error
 
     def _find(self, name: str) -> h5py.Dataset:
-        place: h5py.Group | h5py.Dataset = self._file
-        parts, links = [part.encode() for part in name.split("/") if part], 0
-        try:
-            while parts:
-                part = parts.pop(0)
-                if not isinstance(place, h5py.Group) or not place.id.links.exists(part):
-                    raise IncompleteFileError("is not there", where=self._where)
-                kind = place.id.links.get_info(part).type
-                if kind == h5py.h5l.TYPE_HARD:
-                    place = place[part]
-                elif kind == h5py.h5l.TYPE_SOFT and links < _MAX_LINKS:
-                    links += 1
-                    target = place.id.links.get_val(part)
-                    place = self._file if target.startswith(b"/") else place
-                    parts = [piece for piece in target.split(b"/") if piece] + parts
-                else:
-                    raise FrameError("links to other files are not followed", where=self._where)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise IncompleteFileError(f"cannot be read ({_line(error)})", where=self._where) from error
+        place = find_in_hdf5(self._file, name, where=self._where)
         if not isinstance(place, h5py.Dataset):
             raise FrameError("is no dataset", where=self._where)
         return place
@@ -111,7 +90,3 @@ class Hdf5Values:
             raise FrameError("lies in other files, or is packed in an unknown way", where=self._where)
         if data.chunks and math.prod(data.chunks) * data.dtype.itemsize > _MAX_CHUNK_BYTES:
             raise FrameError(f"has chunks of {data.chunks}", where=self._where)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
