@@ -1,7 +1,6 @@
 """Measures how fast frames in a folder become results: found, checked, decoded, integrated, classified and written."""
 
 import os
-import tempfile
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from fabio.cbfimage import CbfImage
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.services.bench_scan import account, raster_shape
+from phasecast.services.bench_scan import account, bench_folder, raster_shape
 from phasecast.services.process_usage import seconds_of_cpu
 from phasecast.services.processes import POLL_S, available_cores, spawn
 from phasecast.services.simulated_live import read_live_status
@@ -58,11 +57,7 @@ def bench_files(options: BenchFilesOptions) -> dict[str, Any]:
     """
     load = os.getloadavg()[0]
     with ExitStack() as stack:
-        root = options.data_dir
-        if root is None:
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="phasecast-bench-")))
-        else:
-            root /= time.strftime("bench-files-%Y%m%d-%H%M%S")
+        root = bench_folder(stack, options.data_dir, "bench-files")
         directory = DataDirectory(root).create()
         rows, cols = raster_shape(options.frames)
         frames = root / "frames"

@@ -1,15 +1,13 @@
 """Measures the live service beside a simulated beamline: does it keep up, how late is it, what does it need."""
 
 import os
-import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.services.bench_scan import raster_shape, watched_scan
+from phasecast.services.bench_scan import bench_folder, raster_shape, watched_scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +47,7 @@ def bench_live(options: BenchLiveOptions) -> dict[str, Any]:
     """
     load = os.getloadavg()[0]
     with ExitStack() as stack:
-        root = options.data_dir
-        if root is None:
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="phasecast-bench-")))
-        else:
-            root /= time.strftime("bench-%Y%m%d-%H%M%S")
+        root = bench_folder(stack, options.data_dir, "bench")
         directory = DataDirectory(root).create()
         scan = stack.enter_context(watched_scan(directory, shape=options.shape, rate_hz=options.rate_hz))
         scan.begin()

@@ -1,8 +1,6 @@
 """Measures the page on this machine: how late it is, what it costs the daemon, how fast it opens, what it keeps."""
 
 import os
-import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,8 @@ from phasecast.services.bench_page_live import scan_with_pages, scan_without_pag
 from phasecast.services.bench_page_memory import memory_over_sessions
 from phasecast.services.bench_page_opening import opening_times
 from phasecast.services.bench_page_result import BIG_POINTS, BIG_SHAPE, write_big_result
+from phasecast.services.bench_scan import bench_folder, raster_shape
 from phasecast.services.bench_scan import is_complete as scan_is_complete
-from phasecast.services.bench_scan import raster_shape
 from phasecast.services.chromium import find_chromium
 from phasecast.services.page_process import start_page
 
@@ -64,11 +62,7 @@ def bench_page(options: BenchPageOptions) -> dict[str, Any]:
     find_chromium()
     load = os.getloadavg()[0]
     with ExitStack() as stack:
-        root = options.data_dir
-        if root is None:
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="phasecast-bench-")))
-        else:
-            root /= time.strftime("bench-%Y%m%d-%H%M%S")
+        root = bench_folder(stack, options.data_dir, "bench")
         shape = raster_shape(options.points, row_points=_ROW_POINTS)
         alone = scan_without_pages(DataDirectory(root / "alone").create(), shape=shape, rate_hz=options.rate_hz)
         directory = DataDirectory(root / "seen").create()

@@ -1,6 +1,7 @@
 """One simulated scan through the live service, watched: what every benchmark of the running daemon stands on."""
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,13 @@ def raster_shape(points: int, *, row_points: int = _ROW_POINTS) -> tuple[int, in
     """Rows and columns of a raster with at least that many points, in rows of at most `row_points`."""
     rows = -(-points // row_points)
     return rows, -(-points // rows)
+
+
+def bench_folder(stack: ExitStack, kept_in: Path | None, name: str) -> Path:
+    """Return a folder for a bench's data: new and dated in `kept_in`, or if that is None one that ends with `stack`."""
+    if kept_in is None:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="phasecast-bench-")))
+    return kept_in / time.strftime(f"{name}-%Y%m%d-%H%M%S")
 
 
 @dataclass(slots=True)
