@@ -1,7 +1,6 @@
 """A facility's bridge: passes what the simulated beamline sends on to another wire, frame by frame."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from phasecast.core.scan import SeriesEnd, SeriesStart
 from phasecast.simulate.documents import PROBE_PREFIX
 from phasecast.sources.document_codec import decode_document
 from phasecast.sources.simplon import SimplonDecoder
+from support.beamline_ear import hearing
 from support.kafka_broker import Broker, packed
 from support.nt_array import ArrayServer, array_update
 from support.simplon_wire import record
@@ -53,36 +53,18 @@ class Bridge:
     @contextlib.contextmanager
     def attached(self, addresses: dict[str, str], wire: str) -> Iterator[None]:
         """Pass on what a beamline sends, its frames over one of `WIRES`."""
-        sources = {"frames": self._context.socket(zmq.PULL), "documents": self._context.socket(zmq.SUB)}
-        sources["documents"].setsockopt(zmq.SUBSCRIBE, b"")
-        for name, socket in sources.items():
-            socket.connect("tcp://" + addresses[name].partition("://")[2].partition("?")[0])
-        stopping = threading.Event()
-        thread = threading.Thread(target=self._run, args=(sources, wire, stopping))
-        thread.start()
-        try:
-            yield
-        finally:
-            stopping.set()
-            thread.join()
-            for socket in sources.values():
-                socket.close(linger=0)
-
-    def _run(self, sources: dict[str, zmq.Socket[bytes]], wire: str, stopping: threading.Event) -> None:
         decoder = SimplonDecoder()
-        poller = zmq.Poller()
-        for socket in sources.values():
-            poller.register(socket, zmq.POLLIN)
-        while not stopping.is_set():
-            ready = dict(poller.poll(50))
-            if sources["frames"] in ready:
-                for entry in decoder.decode(record(sources["frames"].recv_multipart())):
+
+        def pass_on(source: str, parts: list[bytes]) -> None:
+            if source == "frames":
+                for entry in decoder.decode(record(parts)):
                     self._pass_on(entry, wire)
-            if sources["documents"] in ready:
-                message = sources["documents"].recv()
-                if not message.startswith(PROBE_PREFIX):
-                    _, name, body = message.split(b" ", 2)
-                    self._broker.send([packed(name.decode(), decode_document(body))])
+            elif not parts[0].startswith(PROBE_PREFIX):
+                _, name, body = parts[0].split(b" ", 2)
+                self._broker.send([packed(name.decode(), decode_document(body))])
+
+        with hearing(self._context, addresses, pass_on):
+            yield
 
     def _pass_on(self, message: Any, wire: str) -> None:
         if isinstance(message, Frame):

@@ -4,12 +4,12 @@ The daemon stays while beamlines come and go, and a test can slip messages betwe
 """
 
 import contextlib
-import threading
 from collections.abc import Iterable, Iterator
 
 import zmq
 
 from phasecast.simulate.documents import PROBE_PREFIX
+from support.beamline_ear import hearing
 
 _SLIPPED_AT_ONCE = 3
 
@@ -44,39 +44,14 @@ class Relay:
     ) -> Iterator[None]:
         """Pass on what a beamline sends; a few of `frames` and `documents` follow each of its messages."""
         slip = {"frames": iter(frames), "documents": iter(documents)}
-        sources = {"frames": self._context.socket(zmq.PULL), "documents": self._context.socket(zmq.SUB)}
-        sources["documents"].setsockopt(zmq.SUBSCRIBE, b"")
-        for wire, socket in sources.items():
-            socket.connect("tcp://" + addresses[wire].partition("://")[2].partition("?")[0])
-        stopping = threading.Event()
-        thread = threading.Thread(target=self._run, args=(sources, slip, stopping))
-        thread.start()
-        try:
-            yield
-        finally:
-            stopping.set()
-            thread.join()
-            for socket in sources.values():
-                socket.close(linger=0)
 
-    def _run(
-        self,
-        sources: dict[str, zmq.Socket[bytes]],
-        slip: dict[str, Iterator[list[bytes]]],
-        stopping: threading.Event,
-    ) -> None:
-        poller = zmq.Poller()
-        for socket in sources.values():
-            poller.register(socket, zmq.POLLIN)
-        while not stopping.is_set():
-            ready = dict(poller.poll(50))
-            for wire, socket in sources.items():
-                if socket not in ready:
-                    continue
-                good = socket.recv_multipart()
-                self._out[wire].send_multipart(good)
-                if good[0].startswith(PROBE_PREFIX):
-                    continue  # sent before anybody listens
-                for _, message in zip(range(_SLIPPED_AT_ONCE), slip[wire], strict=False):
-                    self._out[wire].send_multipart(message)
-                    self.slipped_in[wire] += 1
+        def pass_on(wire: str, good: list[bytes]) -> None:
+            self._out[wire].send_multipart(good)
+            if good[0].startswith(PROBE_PREFIX):
+                return  # sent before anybody listens
+            for _, message in zip(range(_SLIPPED_AT_ONCE), slip[wire], strict=False):
+                self._out[wire].send_multipart(message)
+                self.slipped_in[wire] += 1
+
+        with hearing(self._context, addresses, pass_on):
+            yield
