@@ -7,6 +7,7 @@ import sys
 import time
 
 import h5py
+import numpy as np
 
 from phasecast.core.requests import DescribeSample
 from phasecast.records.clerk import Clerk
@@ -14,6 +15,7 @@ from phasecast.records.journal import append
 from phasecast.records.mailbox import Mailbox
 from phasecast.records.results_list import ResultsList, list_results
 from phasecast.records.samples import form_entry, samples_path
+from phasecast.results import open_result
 from phasecast.results.lock import WriterLock
 from phasecast.services.report_place import note_failure, report_path
 from support.result_writer import PAGE, WriterProcess
@@ -61,6 +63,21 @@ def test_the_growing_one_comes_first_then_the_newest(directory):
     assert killed.state == "unfinished"
     assert killed.done == 3 * PAGE
     assert "before the scan did" in killed.reason
+
+
+def test_a_file_that_is_still_held_as_it_grew_is_listed_as_it_ended(directory):
+    path = directory.results / "a.nxs"
+    with WriterProcess(path) as writer:
+        writer.ask("pages 2")
+        with open_result(path) as held:
+            writer.ask("pages 100")
+            assert writer.ask("stop") == "stopped"
+            (entry,) = list_results(directory)
+            assert (entry.state, entry.reason, entry.done) == ("closed", "", held.points)
+            with open_result(path) as again:
+                assert again.is_closed
+                assert again.points_done == again.points
+                assert np.isfinite(again.patterns[-1].values).all()
 
 
 def test_what_cannot_be_read_is_listed_with_its_reason(scanned):
@@ -120,6 +137,27 @@ def test_a_file_that_has_not_changed_is_not_opened_again(scanned):
     (scanned.results / "b.nxs").unlink()
     assert [entry.raw_uid for entry in results.read()] == ["raw-3"]
     assert results.of_scan("raw-3")[0].path.name == "a.nxs"
+
+
+def test_what_could_not_be_read_is_tried_again_ever_more_rarely(scanned):
+    path = scanned.results / "a.nxs"
+    whole, times = path.read_bytes(), path.stat()
+    away = b"\0" * len(whole)
+    path.write_bytes(away)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    results = ResultsList(scanned, retry_s=0.001)
+    while results.opened < 5:
+        assert not results.read()[0].is_readable
+    patient = ResultsList(scanned)
+    assert [patient.read()[0].is_readable for _ in range(10)] == [False] * 10
+    assert patient.opened == 1
+    path.write_bytes(whole)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    while not results.read()[0].is_readable:
+        assert results.opened < 12
+    opened = results.opened
+    assert results.read()[0].state == "closed"
+    assert results.opened == opened
 
 
 def test_a_sample_that_is_named_later_is_named_in_the_list_without_opening_the_file(scanned):

@@ -229,7 +229,7 @@ REASONS = {
     "foreign": "not readable as HDF5",
     "strange": "no phasecast result",
     "half": "cut short",
-    "locked": "open for write",
+    "locked": "open for writing",
     "missing": "No such file",
     "hollow": "empty",
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from phasecast.results.map_identity import frame_name_of, map_name_of
 
 ResultState = Literal["live", "closed", "unfinished", "unreadable"]
 _Signature = tuple[int, int, int, bool]
+
+_LONGEST_RETRY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +98,26 @@ class _Known:
     signature: _Signature
     entry: ResultEntry
     header: ResultHeader | None
+    retry_s: float = 0.0
+    retry_at_s: float = float("inf")
 
 
 class ResultsList:
     """Lists results and remembers what it has read: a file that has not changed is not opened again.
 
+    One that could not be read is tried again, ever more rarely: a disk on the network can be away for a moment.
+
     Parameters
     ----------
     directory
         The data directory.
+    retry_s
+        Seconds until the first such trial; the time doubles with each, up to ten minutes.
     """
 
-    def __init__(self, directory: DataDirectory) -> None:
+    def __init__(self, directory: DataDirectory, *, retry_s: float = 5.0) -> None:
         self._directory = directory
+        self._retry_s = retry_s
         self._samples = SampleBook(samples_path(directory))
         self._known: dict[str, _Known] = {}
         self.opened = 0
@@ -120,7 +130,10 @@ class ResultsList:
         for name, signature in self._files():
             before = self._known.get(name)
             if before is None or before.signature != signature:
-                before = self._look(self._directory.results / name, signature)
+                before = self._look(self._directory.results / name, signature, self._retry_s)
+            elif time.monotonic() >= before.retry_at_s:
+                wait_s = min(2 * before.retry_s, _LONGEST_RETRY_S)
+                before = self._look(self._directory.results / name, signature, wait_s)
             elif forms_changed:
                 before = replace(before, entry=replace(before.entry, sample=self._sample_name(before.header)))
             known[name] = replace(before, entry=self._with_report(before.entry))
@@ -148,7 +161,7 @@ class ResultsList:
                 # a link to nowhere, or gone since: listed, and looked at as often as the list is read
                 yield name, (0, 0, 0, False)
 
-    def _look(self, path: Path, signature: _Signature) -> _Known:
+    def _look(self, path: Path, signature: _Signature, retry_s: float) -> _Known:
         self.opened += 1
         try:
             return self._read(path, signature)
@@ -171,7 +184,8 @@ class ResultsList:
         entry = ResultEntry(
             path=path, state="unreadable", reason=" ".join(reason.split())[:300], started_s=changed_s, size_bytes=size
         )
-        return _Known(signature=signature, entry=entry, header=None)
+        retry_at_s = time.monotonic() + retry_s
+        return _Known(signature=signature, entry=entry, header=None, retry_s=retry_s, retry_at_s=retry_at_s)
 
     def _read(self, path: Path, signature: _Signature) -> _Known:
         is_live = signature[3]

@@ -10,6 +10,7 @@ from phasecast.results.hdf5_patience import open_growing
 
 _SUPERBLOCK = struct.Struct("<8s4B4Q")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_OPEN_FOR_WRITING = 1
 _WRITTEN_FOR_READERS = 4
 
 
@@ -23,11 +24,20 @@ def open_for_reading(path: Path) -> tuple[h5py.File, bool]:
     """
     if not path.is_file():
         raise ResultFileError("no such file", where=str(path), remedy="check the name")
+    flags, _ = _superblock(path)
+    if flags & _OPEN_FOR_WRITING and not flags & _WRITTEN_FOR_READERS:
+        raise ResultFileError(
+            "not readable as HDF5: it is marked as open for writing, and lets no reader in",
+            where=str(path),
+            remedy="wait for its writer, or replay its capture",
+        )
     # Asked of the file, not tried out: a process that reads a growing file gets a second handle on it also without
     # asking for SWMR, and that one never sees anything new.
     grows = was_left_growing(path) and missing_bytes(path) == 0
     try:
-        return (open_growing(path) if grows else h5py.File(path, "r", locking=False)), not grows
+        # Another driver than that of growing files: HDF5 gives a process that still holds the file as it grew the
+        # same view of it again, without what came last, or refuses ("file close degree doesn't match").
+        return (open_growing(path) if grows else h5py.File(path, "r", driver="stdio", locking=False)), not grows
     except (OSError, RuntimeError) as error:
         raise ResultFileError(
             f"not readable as HDF5: {error}", where=str(path), remedy="restore it, or replay its capture"

@@ -23,7 +23,6 @@ def open_growing(path: Path) -> h5py.File:
         It is no such file, or damaged.
     """
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     access.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
     # Without locks: a reader must never be the reason for which a writer fails.
     access.set_file_locking(False, True)
