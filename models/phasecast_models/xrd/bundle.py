@@ -180,8 +180,13 @@ def write_bundle(
     training: Mapping[str, object],
     metrics: Mapping[str, object],
     version: str = "1",
+    calibrated_on: str = "simulation only",
+    owner: str = "",
 ) -> None:
-    """Write weights and card of a trained network into a folder, creating it."""
+    """Write weights and card of a trained network into a folder, creating it.
+
+    ``calibrated_on`` says in words what the model learned from; ``owner`` names the group whose labels were among it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = save_tensors({key: value.detach().contiguous() for key, value in network.state_dict().items()})
     card = {
@@ -190,7 +195,8 @@ def write_bundle(
         "schema_version": SCHEMA_VERSION,
         "classes": list(CLASSES),
         "sha256": hashlib.sha256(weights).hexdigest(),
-        "calibrated_on": "simulation only",
+        "calibrated_on": calibrated_on,
+        "owner": owner,
         "axis": {
             "tth_min_deg": axis.tth_min_deg,
             "tth_max_deg": axis.tth_max_deg,

@@ -1,0 +1,101 @@
+"""How right confidences are on few labels: figures with the intervals that few labels leave."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from phasecast_models.xrd.calibration import expected_calibration_error, f1_scores
+
+Floats = NDArray[np.float64]
+
+THRESHOLD = 0.5
+"""Confidence from which a class counts as said."""
+
+_DRAWS = 1000
+
+
+def wilson(hits: float, total: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a share, Wilson, J. Am. Stat. Assoc. 22, 209 (1927); (0, 1) where nothing was drawn."""
+    if total <= 0:
+        return 0.0, 1.0
+    z = float(ndtri((1 + level) / 2))
+    share = hits / total
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def label_metrics(
+    confidences: NDArray[np.floating], labels: NDArray[np.floating], classes: Sequence[str], *, seed: int = 0
+) -> dict[str, object]:
+    """Return how right confidences are on labelled patterns, as a table for cards and pages.
+
+    Per class: number of positive labels, share of right decisions with its 95 % Wilson interval, and F1 where the
+    class was seen or said. In all: exact match with Wilson interval, macro-F1 over the classes that occur in the
+    labels with its 95 % bootstrap interval (patterns drawn anew), and the expected calibration error. Intervals
+    take patterns as independent; those of one sample are not quite, so they are a lower bound.
+
+    Parameters
+    ----------
+    confidences, labels
+        Shape (n, classes), n >= 1; labels 0 or 1.
+    classes
+        Ids of the classes.
+    seed
+        Seed of the bootstrap.
+    """
+    said, seen = confidences >= THRESHOLD, labels > 0.5
+    right = said == seen
+    scores = f1_scores(confidences, labels)
+    count = len(labels)
+    per_class: dict[str, object] = {}
+    for column, name in enumerate(classes):
+        hits = int(right[:, column].sum())
+        low, high = wilson(hits, count)
+        entry: dict[str, object] = {"positive": int(seen[:, column].sum()), "right": round(hits / count, 4)}
+        entry |= {"right_low": round(low, 4), "right_high": round(high, 4)}
+        if seen[:, column].any() or said[:, column].any():
+            entry["f1"] = round(float(scores[column]), 4)
+        per_class[name] = entry
+    exact = int(right.all(axis=1).sum())
+    low, high = wilson(exact, count)
+    macro, macro_low, macro_high = macro_f1_interval(confidences, labels, seed=seed)
+    return {
+        "labels": count,
+        "macro_f1": round(macro, 4),
+        "macro_f1_low": round(macro_low, 4),
+        "macro_f1_high": round(macro_high, 4),
+        "exact_match": round(exact / count, 4),
+        "exact_match_low": round(low, 4),
+        "exact_match_high": round(high, 4),
+        "ece": round(expected_calibration_error(confidences, labels), 4),
+        "classes": per_class,
+    }
+
+
+def macro_f1_interval(
+    confidences: NDArray[np.floating], labels: NDArray[np.floating], *, seed: int = 0, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return macro-F1 and its bootstrap interval over the classes that occur in the labels; zeros if none does.
+
+    A draw without any positive of a class leaves that class out of its mean.
+    """
+    said, seen = (confidences >= THRESHOLD).astype(np.float64), (labels > 0.5).astype(np.float64)
+    occurs = seen.any(axis=0)
+    if not occurs.any():
+        return 0.0, 0.0, 0.0
+    said, seen = said[:, occurs], seen[:, occurs]
+    count = len(seen)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(count, np.full(count, 1 / count), _DRAWS).astype(np.float64)
+
+    def macro(weights: Floats) -> Floats:
+        hits, either, positive = weights @ (said * seen), weights @ (said + seen), weights @ seen
+        score = np.where(positive > 0, 2 * hits / np.maximum(either, 1), np.nan)
+        known = (positive > 0).any(axis=1)
+        return np.asarray(np.nanmean(score[known], axis=1))
+
+    low, high = np.quantile(macro(times), [(1 - level) / 2, (1 + level) / 2])
+    return float(macro(np.ones((1, count)))[0]), float(low), float(high)
