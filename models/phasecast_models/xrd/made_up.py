@@ -14,8 +14,9 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast_models.xrd.axis import CLASSES, PatternAxis
-from phasecast_models.xrd.structures import HC_KEV_ANGSTROM, Atom, Structure, load_structures, powder_lines
+from phasecast_models.xrd.axis import BL16XU_AXIS, PatternAxis
+from phasecast_models.xrd.structures import HC_KEV_ANGSTROM, Atom, Structure, powder_lines
+from phasecast_models.xrd.task import Task, longest_q_per_angstrom
 
 Floats = NDArray[np.float64]
 
@@ -33,10 +34,10 @@ _ELEMENTS = (
     "Sr", "Zr", "Ba", "La", "Ce", "W", "Pb",
 )
 # fmt: on
-# Classes with several lines in the window, and how often their lines are aimed at: magnetite, with its one line
-# far stronger than the rest, is what single features are taken for.
-_CROWDED = {"magnetite": 0.4, "goethite": 0.25, "lepidocrocite": 0.15, "cementite": 0.2}
-_LONE_IRON_DEG = (34.0, 36.3)
+# Lines this strong count when a structure is said to have one or several.
+_TELLING = 0.1
+_KEEP_OFF_DEG = 0.75
+_MOST_TRIES = 200
 _COORDINATES = (0.0, 0.0, 0.5, 0.25, 0.125, 0.75, 1 / 3)
 
 
@@ -52,7 +53,7 @@ class LineSet:
 def structure_lines(structure: Structure, axis: PatternAxis, *, reach_deg: float = MARGIN_DEG) -> LineSet:
     """Return the lines of a structure on an axis and a little beyond, half a percent and above."""
     low = max(axis.tth_min_deg - reach_deg, 2.0)
-    lines = powder_lines(structure, axis.energy_kev, low, axis.tth_max_deg + reach_deg)
+    lines = powder_lines(structure, axis.energy_kev, low, min(axis.tth_max_deg + reach_deg, 178.0))
     keep = lines.intensity > 0.5
     return LineSet(
         tth_deg=lines.tth_deg[keep],
@@ -61,46 +62,89 @@ def structure_lines(structure: Structure, axis: PatternAxis, *, reach_deg: float
     )
 
 
-def made_up_minerals(count: int, axis: PatternAxis, rng: np.random.Generator) -> list[LineSet]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """What made-up minerals are drawn against.
+
+    ``strong`` are the strong lines of each class, ``crowded`` all lines of the classes that have several, with
+    ``aimed`` as how often each is aimed at; ``lone_deg`` are the places where a lone peak is a class.
+    """
+
+    axis: PatternAxis
+    most: int
+    stretchable: tuple[Structure, ...]
+    known: tuple[LineSet, ...]
+    strong: tuple[LineSet, ...]
+    crowded: tuple[LineSet, ...]
+    aimed: Floats
+    lone_deg: Floats
+
+
+def made_up_minerals(count: int, task: Task, rng: np.random.Generator) -> list[LineSet]:
     """Return ``count`` line sets that belong to no class.
 
     Parameters
     ----------
     count
         How many.
-    axis
-        Axis whose classes they must not be.
+    task
+        Axis to fill, and the classes that they must not be.
     rng
         Source of every draw.
     """
-    targets = _class_lines(axis)
+    scene = _scene(task)
     movable = (_random_crystal, _random_crystal, _random_lattice, _random_lines)
     # A stretched class structure brought back to a line of its own class would be that class again.
     fixed = (_stretched_structure, *[_decoy] * 2, *[_lone_features] * 4)
     makers = movable + fixed
     out: list[LineSet] = []
+    tries = 0
     while len(out) < count:
-        make = makers[len(out) % len(makers)]
-        lines = make(axis, rng)
-        if make in movable and rng.random() < _IMPOSTOR_SHARE:
-            lines = _as_impostor(lines, targets, axis, rng)
-        lines = _inside(lines, axis)
-        if (1 if make is _lone_features else _FEWEST) <= len(lines.tth_deg) <= _MOST:
+        # On some axes one kind of mineral hardly ever fits: after many tries the next takes its turn.
+        make = makers[(len(out) + tries // _MOST_TRIES) % len(makers)]
+        tries += 1
+        lines = make(scene, rng)
+        if make in movable and scene.strong and rng.random() < _IMPOSTOR_SHARE:
+            lines = _as_impostor(lines, scene.strong, scene.axis, rng)
+        lines = _inside(lines, scene.axis)
+        if (1 if make is _lone_features else _FEWEST) <= len(lines.tth_deg) <= scene.most:
             out.append(lines)
+            tries = 0
     return out
 
 
-def _class_lines(axis: PatternAxis) -> list[LineSet]:
-    known = load_structures()
-    sets = [structure_lines(known[name], axis, reach_deg=0) for name in CLASSES if name in known]
-    # The other lines of a class rarely deceive: they are weak, so an impostor of them looks like nothing.
-    return [
-        LineSet(tth_deg=s.tth_deg[s.intensity > 0.4], intensity=s.intensity[s.intensity > 0.4], multiplicity=np.ones(0))
-        for s in sets
-    ]
+def _scene(task: Task) -> _Scene:
+    axis = task.axis
+    known = [structure_lines(item.structures[0], axis, reach_deg=0) for item in task.classes if item.kind == "lines"]
+    several = [lines for lines in known if (lines.intensity > _TELLING).sum() > 1]
+    lone = [lines.tth_deg[lines.intensity > _TELLING] for lines in known if (lines.intensity > _TELLING).sum() == 1]
+    # A class with one line far stronger than the rest, such as magnetite, is what single features are taken for.
+    aimed = np.array([1 / lines.intensity.sum() for lines in several])
+    every = [structure for _, structure in task.structures]
+    return _Scene(
+        axis=axis,
+        most=max(_MOST, round(_MOST * (longest_q_per_angstrom(axis) / longest_q_per_angstrom(BL16XU_AXIS)) ** 3)),
+        # Iron alone has one line in the window; stretched, it says nothing.
+        stretchable=tuple(
+            item for item in every if (structure_lines(item, axis, reach_deg=0).intensity > _TELLING).sum() > 1
+        ),
+        known=tuple(known),
+        # The other lines of a class rarely deceive: they are weak, so an impostor of them looks like nothing.
+        strong=tuple(
+            LineSet(
+                tth_deg=lines.tth_deg[lines.intensity > 0.4],
+                intensity=lines.intensity[lines.intensity > 0.4],
+                multiplicity=np.ones(0),
+            )
+            for lines in known
+        ),
+        crowded=tuple(several),
+        aimed=aimed / max(aimed.sum(), 1e-300),
+        lone_deg=np.concatenate([np.empty(0), *lone]),
+    )
 
 
-def _random_crystal(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
+def _random_crystal(scene: _Scene, rng: np.random.Generator) -> LineSet:
     """Atoms at random, often special, places of a random space group: intensities as real crystals have them."""
     while True:
         group = gemmi.find_spacegroup_by_number(int(rng.integers(3, 231)))
@@ -130,8 +174,8 @@ def _random_crystal(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
             amcsd=0,
             citation="",
         )
-        lines = structure_lines(structure, axis, reach_deg=4)
-        if _FEWEST <= len(lines.tth_deg) <= 2 * _MOST:
+        lines = structure_lines(structure, scene.axis, reach_deg=4)
+        if _FEWEST <= len(lines.tth_deg) <= 2 * scene.most:
             return lines
 
 
@@ -142,12 +186,11 @@ def _random_atom(number: int, rng: np.random.Generator) -> Atom:
     return Atom(label=f"X{number}", element=element, x=x, y=y, z=z, occupancy=1.0, u_iso_a2=0.008)
 
 
-def _stretched_structure(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
+def _stretched_structure(scene: _Scene, rng: np.random.Generator) -> LineSet:
     """A real structure with another cell, too far off for strain: MgAl2O4 is magnetite smaller by 3.7 %."""
-    known = load_structures()
-    # Iron alone has one line in the window; stretched, it says nothing.
-    names = [name for name in known if name not in ("ferrite", "austenite")]
-    original = known[str(rng.choice(names))]
+    if not scene.stretchable:
+        return _random_lines(scene, rng)
+    original = scene.stretchable[int(rng.integers(len(scene.stretchable)))]
     overall = rng.choice([-1, 1]) * np.exp(rng.uniform(np.log(0.025), np.log(0.15)))
     a, b, c, alpha, beta, gamma = original.cell
     each = 1 + overall + rng.normal(0, 0.007, 3)
@@ -156,14 +199,15 @@ def _stretched_structure(axis: PatternAxis, rng: np.random.Generator) -> LineSet
     if b == c:
         each[2] = each[1]
     cell = (a * each[0], b * each[1], c * each[2], alpha, beta, gamma)
-    lines = structure_lines(dataclasses.replace(original, cell=cell), axis, reach_deg=4)
+    lines = structure_lines(dataclasses.replace(original, cell=cell), scene.axis, reach_deg=4)
     # Other elements in the same places change what is strong.
     strength = lines.intensity * rng.lognormal(0, 0.6, len(lines.intensity))
     return dataclasses.replace(lines, intensity=strength)
 
 
-def _random_lattice(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
+def _random_lattice(scene: _Scene, rng: np.random.Generator) -> LineSet:
     """Lines of a random cubic, tetragonal or orthorhombic cell, about half of them extinct."""
+    axis = scene.axis
     edges = rng.uniform(2.8, 10.0, 3)
     edges = edges[[[0, 0, 0], [0, 0, 2], [0, 1, 2]][int(rng.integers(3))]]
     index = np.stack(np.meshgrid(*[np.arange(7)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)[1:]
@@ -176,22 +220,23 @@ def _random_lattice(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
     return LineSet(tth_deg=tth[kept], intensity=rng.exponential(1.0, len(kept)), multiplicity=multiplicity)
 
 
-def _random_lines(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
+def _random_lines(scene: _Scene, rng: np.random.Generator) -> LineSet:
+    axis = scene.axis
     count = int(rng.integers(3, 16))
     tth = rng.uniform(axis.tth_min_deg + 0.5, axis.tth_max_deg - 0.5, count)
     multiplicity = rng.choice([2.0, 4.0, 6.0, 8.0, 12.0], count)
     return LineSet(tth_deg=tth, intensity=rng.exponential(1.0, count), multiplicity=multiplicity)
 
 
-def _decoy(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
+def _decoy(scene: _Scene, rng: np.random.Generator) -> LineSet:
     """Lines that belong to no class beside some of a class, of which one strong line or more is missing."""
-    known = load_structures()
-    names = [name for name in CLASSES if name in known]
-    lines = structure_lines(known[str(rng.choice(names))], axis, reach_deg=0)
+    foreign = _random_lines(scene, rng)
+    if not scene.known:
+        return foreign
+    lines = scene.known[int(rng.integers(len(scene.known)))]
     strong = np.flatnonzero(lines.intensity > 0.2)
     # The lone line of bcc or fcc iron is kept: beside many foreign lines it tells little.
     chosen = rng.permutation(strong)[: int(rng.integers(1, max(2, len(strong) // 2 + 1)))]
-    foreign = _random_lines(axis, rng)
     return LineSet(
         tth_deg=np.concatenate([lines.tth_deg[chosen] + rng.normal(0, 0.08, len(chosen)), foreign.tth_deg]),
         intensity=np.concatenate([rng.uniform(0.2, 2.0, len(chosen)), foreign.intensity]),
@@ -199,27 +244,28 @@ def _decoy(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
     )
 
 
-def _lone_features(axis: PatternAxis, rng: np.random.Generator) -> LineSet:
+def _lone_features(scene: _Scene, rng: np.random.Generator) -> LineSet:
     """One to three peaks or clusters of peaks, as opal, glass with a little crystal, or a bad subtraction leaves.
 
-    None lies where the only line of bcc or fcc iron is, for there a lone peak is iron.
+    None lies where the only line of a class is, such as that of bcc or fcc iron, for there a lone peak is the class.
     """
-    known = load_structures()
-    tables = [structure_lines(known[name], axis, reach_deg=0) for name in _CROWDED]
+    axis = scene.axis
+    if not scene.crowded:
+        return _random_lines(scene, rng)
     tth: list[float] = []
     while not tth:
-        table = tables[int(rng.choice(len(tables), p=list(_CROWDED.values())))]
+        table = scene.crowded[int(rng.choice(len(scene.crowded), p=scene.aimed))]
         for _ in range(int(rng.choice([1, 2, 3], p=[0.4, 0.35, 0.25]))):
             aimed = rng.choice(table.tth_deg[table.intensity > 0.25]) + rng.normal(0, 0.2)
             centre = aimed if rng.random() < 0.7 else rng.uniform(axis.tth_min_deg + 0.5, axis.tth_max_deg - 0.5)
-            if not _LONE_IRON_DEG[0] < centre < _LONE_IRON_DEG[1]:
+            if np.abs(scene.lone_deg - centre).min(initial=np.inf) > _KEEP_OFF_DEG:
                 parts = 1 if rng.random() < 0.6 else int(rng.integers(2, 6))
                 tth.extend(centre + (rng.normal(0, 0.5, parts) if parts > 1 else np.zeros(1)))
     strength = rng.uniform(0.2, 1.0, len(tth))
     return LineSet(tth_deg=np.array(tth), intensity=strength, multiplicity=np.full(len(tth), 12.0))
 
 
-def _as_impostor(lines: LineSet, targets: list[LineSet], axis: PatternAxis, rng: np.random.Generator) -> LineSet:
+def _as_impostor(lines: LineSet, targets: tuple[LineSet, ...], axis: PatternAxis, rng: np.random.Generator) -> LineSet:
     """Stretch the lattice so that one of its stronger lines falls on one of a class."""
     target = targets[int(rng.integers(len(targets)))]
     aim = float(rng.choice(target.tth_deg)) + rng.normal(0, 0.08)

@@ -10,55 +10,91 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast_models.xrd.axis import CLASSES, PatternAxis
+from phasecast_models.xrd.absorption import structure_attenuation_per_um
 from phasecast_models.xrd.made_up import made_up_minerals, structure_lines
-from phasecast_models.xrd.structures import HC_KEV_ANGSTROM, load_structures
+from phasecast_models.xrd.structures import HC_KEV_ANGSTROM
+from phasecast_models.xrd.task import Task, TaskClass
 
 Floats = NDArray[np.float32]
-
-RANDOM_MINERALS = 4000
-"""Number of made-up minerals in the library."""
 
 SMEARED_SHARE = 0.4
 """How many foreign phases are poorly crystalline: crystallites of 2 to 20 nm, humps instead of peaks."""
 
 _LIBRARY_SEED = 20220407
-# Median number of diffracting grains and crystallite size (nm), per class; iron in steel is coarse.
-_GRAINS = {"ferrite": 2.0, "austenite": 2.0, "cementite": 6.0}
-_SIZE_NM = {"magnetite": 25.0, "goethite": 20.0, "lepidocrocite": 20.0, "cementite": 25.0}
+_FOREIGN = TaskClass(id="foreign", kind="other", size_nm=45.0)
+# Without any sharp line, whatever the size of its crystals is taken to be.
+_ALWAYS_SMEARED = "ferrihydrite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineLibrary:
-    """Lines of all phases, concatenated; phase k owns ``start[k]:start[k + 1]``."""
+    """Lines of all phases, concatenated; phase k owns ``start[k]:start[k + 1]``.
+
+    ``columns`` (phases,) is the class each counts for, -1 for none; ``foreign`` is true where that is no class of its
+    own. The phases that do not exist come last, ``real`` is the number of those that do. ``attenuation_per_um`` is
+    how strongly each absorbs; ``grains``, ``size_nm`` and ``cell_spread`` are as in ``TaskClass``.
+    """
 
     names: tuple[str, ...]
-    classes: NDArray[np.int64]
+    real: int
+    columns: NDArray[np.int64]
+    foreign: NDArray[np.bool_]
+    smeared: NDArray[np.bool_]
+    grains: NDArray[np.float64]
+    size_nm: NDArray[np.float64]
+    cell_spread: NDArray[np.float64]
+    attenuation_per_um: NDArray[np.float64]
     start: NDArray[np.int64]
     tth_deg: NDArray[np.float64]
     intensity: NDArray[np.float64]
     multiplicity: NDArray[np.float64]
 
-    def members(self, class_id: str) -> NDArray[np.int64]:
-        """Return the phase numbers that count for one class."""
-        return np.flatnonzero(self.classes == CLASSES.index(class_id))
+    def members(self, column: int) -> NDArray[np.int64]:
+        """Return the numbers of the phases that are a class of their own, the one in that column."""
+        return np.flatnonzero((self.columns == column) & ~self.foreign)
+
+    @property
+    def foreigners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of the phases without a class: those that exist, those that do not."""
+        numbers = np.flatnonzero(self.foreign)
+        return numbers[numbers < self.real], numbers[numbers >= self.real]
 
 
-@functools.cache
-def line_library(axis: PatternAxis) -> LineLibrary:
-    """Return the lines of every shipped structure and of the made-up minerals on one axis."""
-    names, classes, tables = [], [], []
-    for name, structure in load_structures().items():
-        names.append(name)
-        classes.append(CLASSES.index(structure.phase_class))
-        tables.append(structure_lines(structure, axis))
-    for number, lines in enumerate(made_up_minerals(RANDOM_MINERALS, axis, np.random.default_rng(_LIBRARY_SEED))):
-        names.append(f"made-up mineral {number}")
-        classes.append(CLASSES.index("other"))
+@functools.lru_cache(maxsize=8)
+def line_library(task: Task) -> LineLibrary:
+    """Return the lines of every structure of a task and of the made-up minerals on its axis."""
+    rng = np.random.default_rng(_LIBRARY_SEED)
+    names, tables, owners, columns, attenuation = [], [], [], [], []
+    for column, structure in task.structures:
+        owner = task.classes[column] if column >= 0 else _FOREIGN
+        lines = structure_lines(structure, task.axis)
+        if owner.kind != "lines" and not len(lines.tth_deg):
+            continue
+        names.append(structure.id)
         tables.append(lines)
+        owners.append(owner if owner.kind == "lines" else _FOREIGN)
+        columns.append(column)
+        attenuation.append(structure_attenuation_per_um(structure, task.axis.energy_kev))
+    real = len(names)
+    other = task.column_of("other")
+    for number, lines in enumerate(made_up_minerals(task.made_up, task, rng)):
+        names.append(f"made-up mineral {number}")
+        tables.append(lines)
+        owners.append(_FOREIGN)
+        columns.append(-1 if other is None else other)
+    # From quartz to pyrite.
+    light, heavy = np.log(0.003), np.log(0.08)
+    made_up = np.exp(rng.uniform(light, heavy, len(names) - real)) * (10 / task.axis.energy_kev) ** 3
     return LineLibrary(
         names=tuple(names),
-        classes=np.array(classes),
+        real=real,
+        columns=np.array(columns),
+        foreign=np.array([owner is _FOREIGN for owner in owners]),
+        smeared=np.array([name == _ALWAYS_SMEARED for name in names]),
+        grains=np.array([owner.grains for owner in owners]),
+        size_nm=np.array([owner.size_nm for owner in owners]),
+        cell_spread=np.array([owner.cell_spread for owner in owners]),
+        attenuation_per_um=np.concatenate([attenuation, made_up]),
         start=np.cumsum([0, *(len(table.tth_deg) for table in tables)]),
         tth_deg=np.concatenate([table.tth_deg for table in tables]),
         intensity=np.concatenate([table.intensity for table in tables]),
@@ -66,17 +102,11 @@ def line_library(axis: PatternAxis) -> LineLibrary:
     )
 
 
-def azimuth_fraction(tth_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fraction of a ring that a PILATUS 100K at 153 mm, centred at 25 deg, catches (0.17 at 10, 0.05 at 40)."""
-    radius_mm = 153 / np.cos(np.radians(tth_deg - 25)) * np.sin(np.radians(tth_deg))
-    return np.asarray(2 * np.arctan(16.77 / radius_mm) / (2 * np.pi))
-
-
 def entry_profiles(
     phase: NDArray[np.int64],
     pattern: NDArray[np.int64],
     patterns: int,
-    axis: PatternAxis,
+    task: Task,
     rng: np.random.Generator,
 ) -> Floats:
     """Return one peak pattern per entry, shape (entries, bins); powder-average maximum near 1.
@@ -89,12 +119,12 @@ def entry_profiles(
         Pattern each entry belongs to: entries of one pattern share the instrument (zero, distance, width).
     patterns
         Number of patterns.
-    axis
-        Bins to fill.
+    task
+        Axis to fill and the phases there are.
     rng
         Source of every draw.
     """
-    library = line_library(axis)
+    library, axis = line_library(task), task.axis
     entries = len(phase)
     if not entries:
         return np.zeros((0, axis.bins), np.float32)
@@ -102,8 +132,8 @@ def entry_profiles(
     entry = np.repeat(np.arange(entries), counts)
     first = np.cumsum(counts) - counts
     line = np.arange(len(entry)) - first[entry] + library.start[phase][entry]
-    tth, fwhm = _positions_and_widths(library, phase, pattern, patterns, entry, line, axis, rng)
-    height = _heights(library, phase, entry, line, rng)
+    tth, fwhm = _positions_and_widths(library, phase, pattern, patterns, entry, line, task, rng)
+    height = _heights(library, phase, entry, line, task, rng)
     eta = rng.uniform(0.1, 0.9, entries)[entry]
     out = np.empty((entries, axis.bins), np.float32)
     edges = axis.edges_deg.astype(np.float32)
@@ -131,27 +161,25 @@ def _positions_and_widths(
     patterns: int,
     entry: NDArray[np.int64],
     line: NDArray[np.int64],
-    axis: PatternAxis,
+    task: Task,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     entries = len(phase)
-    names = [CLASSES[index] for index in library.classes[phase]]
+    axis = task.axis
     strain = rng.normal(0, 1, entries) * rng.uniform(0.0005, 0.003, entries)
-    # Austenite of real steels spans a = 3.573-3.605 A with carbon, nickel and chromium.
-    austenite = np.array([name == "austenite" for name in names])
-    strain = np.where(austenite, rng.uniform(-0.005, 0.005, entries), strain)
+    spread = library.cell_spread[phase]
+    strain = np.where(spread > 0, rng.uniform(-1, 1, entries) * spread, strain)
     jitter = rng.normal(0, 1, len(line)) * np.abs(strain[entry]) / 3
     zero = rng.normal(0, 0.04, patterns)
     scale = rng.normal(0, 1, patterns) * rng.uniform(0.0002, 0.0012, patterns)
     theta = np.radians(library.tth_deg[line] / 2)
-    sine = np.sin(theta) * (1 - strain[entry] - jitter)
+    sine = np.minimum(np.sin(theta) * (1 - strain[entry] - jitter), 0.9999)
     middle = (axis.tth_min_deg + axis.tth_max_deg) / 2
     tth = 2 * np.degrees(np.arcsin(sine))
     tth = middle + (tth - middle) * (1 + scale[pattern][entry]) + zero[pattern][entry]
     # Foreign phases range from opal (2 nm) to quartz sand; the rust phases are known better.
-    foreign = np.array([name == "other" for name in names])
-    size_nm = np.array([_SIZE_NM.get(name, 45.0) for name in names])
-    size_nm = size_nm * np.exp(rng.normal(0, 1, entries) * np.where(foreign, 1.1, 0.55))
+    foreign = library.foreign[phase]
+    size_nm = library.size_nm[phase] * np.exp(rng.normal(0, 1, entries) * np.where(foreign, 1.1, 0.55))
     microstrain = rng.lognormal(np.log(0.001), 0.7, entries)
     # The instrument has 0.1 deg; coarse slits, thick samples and unresolved K-alpha doublets widen the rest.
     sharp, wide = rng.uniform(0.06, 0.2, patterns), np.exp(rng.uniform(np.log(0.05), np.log(0.6), patterns))
@@ -163,8 +191,7 @@ def _positions_and_widths(
     fwhm = np.sqrt(instrument**2 + ((by_size + by_strain) * by_shape) ** 2)
     # Two-line ferrihydrite has no sharp line at all, nor do opal and other poorly ordered matter: without them
     # every broad hump near 28 deg passes for magnetite or goethite.
-    smeared = np.array([library.names[index] == "ferrihydrite" for index in phase])
-    smeared |= foreign & (rng.random(entries) < SMEARED_SHARE)
+    smeared = library.smeared[phase] | foreign & (rng.random(entries) < SMEARED_SHARE)
     broad = np.exp(rng.uniform(np.log(0.4), np.log(5.0), entries))[entry] * rng.lognormal(0, 0.3, len(line))
     return tth, np.where(smeared[entry], broad, fwhm)
 
@@ -174,15 +201,15 @@ def _heights(
     phase: NDArray[np.int64],
     entry: NDArray[np.int64],
     line: NDArray[np.int64],
+    task: Task,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Line strengths after texture and after the luck of few grains (Poisson number in the beam)."""
     entries = len(phase)
-    median = np.array([_GRAINS.get(CLASSES[index], 30.0) for index in library.classes[phase]])
-    grains = median * rng.lognormal(0, 0.7, entries)
+    grains = library.grains[phase] * rng.lognormal(0, 0.7, entries)
     # A third of all phases are fine powders: rust, fillings and every reference measurement.
     grains = np.where(rng.random(entries) < 0.33, grains * rng.lognormal(5, 1.5, entries), grains)
-    expected = grains[entry] * library.multiplicity[line] / 8 * azimuth_fraction(library.tth_deg[line]) / 0.1
+    expected = grains[entry] * library.multiplicity[line] / 8 * task.coverage.fraction(library.tth_deg[line]) / 0.1
     met = rng.poisson(np.minimum(expected, 1e6)) / np.minimum(expected, 1e6)
     texture = rng.lognormal(0, 1, len(line)) ** rng.uniform(0.1, 0.8, entries)[entry]
     return np.asarray(library.intensity[line] * met * texture)

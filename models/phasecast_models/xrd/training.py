@@ -156,7 +156,7 @@ def _epochs(plan: TrainingPlan, axis: PatternAxis) -> Iterator[tuple[Floats, Flo
 
     def simulate(epoch: int) -> tuple[Floats, Floats]:
         seed = plan.seed * 10_000 + epoch
-        simulated = simulate_patterns(plan.patterns_per_epoch, seed=seed, axis=axis)
+        simulated = simulate_patterns(plan.patterns_per_epoch, seed=seed)
         return _inputs(simulated, seed), simulated.labels
 
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -169,7 +169,7 @@ def _epochs(plan: TrainingPlan, axis: PatternAxis) -> Iterator[tuple[Floats, Flo
 
 
 def _held_out(network: PatternNetwork, plan: TrainingPlan, axis: PatternAxis, *, seed: int) -> tuple[Floats, Floats]:
-    simulated = simulate_patterns(plan.held_out, seed=seed, axis=axis)
+    simulated = simulate_patterns(plan.held_out, seed=seed)
     return network_logits(network, _inputs(simulated, seed), BLOCK), simulated.labels
 
 

@@ -6,13 +6,14 @@ import pytest
 from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES
 from phasecast_models.xrd.made_up import LineSet, made_up_minerals, structure_lines
 from phasecast_models.xrd.structures import load_structures
+from phasecast_models.xrd.task import BL16XU_TASK
 
 COUNT = 900
 
 
 @pytest.fixture(scope="module")
 def minerals() -> list[LineSet]:
-    return made_up_minerals(COUNT, BL16XU_AXIS, np.random.default_rng(0))
+    return made_up_minerals(COUNT, BL16XU_TASK, np.random.default_rng(0))
 
 
 def explained(reference: LineSet, mineral: LineSet, tolerance_deg: float = 0.15) -> bool:
@@ -23,7 +24,7 @@ def explained(reference: LineSet, mineral: LineSet, tolerance_deg: float = 0.15)
 
 
 def test_same_seed_same_minerals(minerals: list[LineSet]) -> None:
-    again = made_up_minerals(COUNT, BL16XU_AXIS, np.random.default_rng(0))
+    again = made_up_minerals(COUNT, BL16XU_TASK, np.random.default_rng(0))
     assert all(np.array_equal(a.tth_deg, b.tth_deg) for a, b in zip(minerals, again, strict=True))
 
 

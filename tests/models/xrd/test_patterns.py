@@ -5,8 +5,10 @@ import pytest
 
 from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES
 from phasecast_models.xrd.backgrounds import slab_absorption
-from phasecast_models.xrd.patterns import VISIBLE_SIGMA, simulate_patterns, visible_sigma
-from phasecast_models.xrd.peaks import azimuth_fraction, entry_profiles, line_library
+from phasecast_models.xrd.label_rule import VISIBLE_SIGMA, visible_sigma
+from phasecast_models.xrd.patterns import simulate_patterns
+from phasecast_models.xrd.peaks import entry_profiles, line_library
+from phasecast_models.xrd.task import BL16XU_COVERAGE, BL16XU_TASK
 
 
 def test_same_seed_same_bits() -> None:
@@ -20,8 +22,12 @@ def test_exposure_is_what_was_asked_for() -> None:
     simulated = simulate_patterns(2000, seed=1, total_counts=(1e4, 1e4))
     complete = ~np.isnan(simulated.mean).any(axis=1)
     totals = simulated.mean[complete].sum(axis=1)
-    # One place in thirty is empty and may be darker.
-    assert np.mean(np.abs(totals - 1e4) < 1) > 0.95
+    # An empty place may be darker, and so is iron whose fluorescence the threshold cuts off.
+    bare = np.isin(simulated.kind, ["bare_iron", "amorphous_rust"]) & ~simulated.fluoresces
+    dark = (bare | (simulated.kind == "empty"))[complete]
+    assert np.abs(totals[~dark] - 1e4).max() < 1
+    assert totals[dark].max() <= 1e4 + 1
+    assert dark.mean() < 0.07
 
 
 def test_noise_is_poisson_and_sigma_says_so() -> None:
@@ -65,9 +71,9 @@ def test_visibility_in_closed_form() -> None:
 
 
 def test_peaks_lie_where_bragg_puts_them() -> None:
-    library = line_library(BL16XU_AXIS)
+    library = line_library(BL16XU_TASK)
     phase = np.full(400, library.names.index("ferrite"))
-    profiles = entry_profiles(phase, np.arange(400), 400, BL16XU_AXIS, np.random.default_rng(0))
+    profiles = entry_profiles(phase, np.arange(400), 400, BL16XU_TASK, np.random.default_rng(0))
     lit = profiles.max(axis=1) > 0
     top = BL16XU_AXIS.tth_deg[profiles[lit].argmax(axis=1)]
     assert np.median(top) == pytest.approx(35.62, abs=0.06)
@@ -85,5 +91,5 @@ def test_slab_absorption_limits() -> None:
 
 
 def test_detector_sees_a_small_part_of_each_ring() -> None:
-    seen = azimuth_fraction(np.array([10.0, 15, 20, 25, 30, 35.6, 40]))
+    seen = BL16XU_COVERAGE.fraction(np.array([10.0, 15, 20, 25, 30, 35.6, 40]))
     assert seen == pytest.approx([0.174, 0.126, 0.098, 0.081, 0.068, 0.058, 0.052], abs=0.001)
