@@ -1,4 +1,7 @@
-"""A facility's bridge: passes what the simulated beamline sends on to another wire, frame by frame."""
+"""A facility's bridge: passes what the simulated beamline sends on to another wire, frame by frame.
+
+Where the wire has room for it, frames bear the detector's time, as an IOC stamps them, and not that of passing on.
+"""
 
 import contextlib
 import time
@@ -6,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import zmq
-from numpy.typing import NDArray
 
 from phasecast.core.frame import Frame
 from phasecast.core.scan import SeriesEnd, SeriesStart
@@ -29,10 +31,17 @@ class Bridge:
     ----------
     is_lost
         Tells of a frame's number whether the bridge loses it.
+    late_s
+        Tells of a wire and a frame's number how long after its exposure began it is passed on at the soonest, in s.
     """
 
-    def __init__(self, is_lost: Callable[[int], bool] = lambda _: False) -> None:
-        self._is_lost = is_lost
+    def __init__(
+        self,
+        is_lost: Callable[[int], bool] = lambda _: False,
+        late_s: Callable[[str, int], float] = lambda _wire, _number: 0.0,
+    ) -> None:
+        self._is_lost, self._late_s = is_lost, late_s
+        self._clock_s = time.time() - time.monotonic()  # the simulated detector stamps with the monotonic clock
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._out = {wire: self._context.socket(zmq.PUSH) for wire in ("psi", "stins")}
         ports = {wire: socket.bind_to_random_port("tcp://127.0.0.1") for wire, socket in self._out.items()}
@@ -70,19 +79,22 @@ class Bridge:
         if isinstance(message, Frame):
             self.frames_in += 1
             if not self._is_lost(message.number):
-                self._frame(message.image, message.number, wire)
+                self._frame(message, wire)
             self._stins_number += 1
         elif wire == "stins" and isinstance(message, SeriesStart | SeriesEnd):
             make = stins_header if isinstance(message, SeriesStart) else stins_end
             self._out["stins"].send_multipart(make(self._stins_number))
             self._stins_number += 1
 
-    def _frame(self, image: NDArray[Any], number: int, wire: str) -> None:
+    def _frame(self, frame: Frame, wire: str) -> None:
+        image, number, taken_s = frame.image, frame.number, self._clock_s + (frame.hardware_s or 0.0)
+        time.sleep(max(0.0, taken_s + self._late_s(wire, number) - time.time()))
         match wire:
             case "pva":
-                self._pva.post(array_update(image.astype("i4"), number, "bslz4"))
+                stamp = {"secondsPastEpoch": int(taken_s), "nanoseconds": int(taken_s % 1 * 1e9)}
+                self._pva.post(array_update(image.astype("i4"), number, "bslz4", timeStamp=stamp))
             case "psi":
-                self._out["psi"].send_multipart(array(image, number, timeStamp=time.time() - EPICS_EPOCH_S))
+                self._out["psi"].send_multipart(array(image, number, timeStamp=taken_s - EPICS_EPOCH_S))
             case "pilatus":
                 self._out["psi"].send_multipart(pilatus(f"scan_{number:05d}.cbf", cbf(image.astype("i4"))))
             case _:
