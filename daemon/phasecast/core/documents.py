@@ -1,11 +1,14 @@
 """The documents of a derived run: streams and the columns that every sink can rely on.
 
 A result is a bluesky run. Its start document holds the `ResultHeader` as a dict under ``phasecast`` and the
-raw run's uid under ``raw_run_start``. Four streams follow, always as event pages of numpy columns (n, ...):
+raw run's uid under ``raw_run_start``. Five streams follow, always as event pages of numpy columns (n, ...):
 
 ``primary``   one row a scored point: ``point_index``, ``revision`` and the header's ``columns``.
-``scores``    one row a point whose confidences are withdrawn (NaN) or given back after it was scored, because later
-              readings of I0 say so: ``point_index``, ``revision`` and the ``columns`` that run along the classes.
+``scores``    one row a point whose confidences are said anew after it was scored: withdrawn (NaN) or given back because
+              later readings of I0 say so, or those of another model. ``point_index``, ``revision`` and the ``columns``
+              of the model: the confidences and which model gave them.
+``models``    one row a model that gives confidences from now on, in the order of its number: `MODEL_COLUMNS`. It is sent
+              before the first page that names it.
 ``ledger``    one row a point whose entry changed: `LEDGER_COLUMNS` and the header's ``point_columns``.
               It is sent after the other pages of the same turn, so a sink that sees it may commit.
 ``defects``   one row a thing that cannot be used or belongs to no point: `DEFECT_COLUMNS`.
@@ -17,6 +20,7 @@ PRIMARY = "primary"
 SCORES = "scores"
 LEDGER = "ledger"
 DEFECTS = "defects"
+MODELS = "models"
 
 HEADER_KEY = "phasecast"
 RAW_UID_KEY = "raw_run_start"
@@ -46,3 +50,18 @@ DEFECT_COLUMNS: dict[str, str] = {
     "detail": "<U256",
     "frame_number": "<i8",
 }
+
+MODEL_COLUMNS: dict[str, str] = {
+    "name": "<U64",
+    "version": "<U64",
+    "sha256": "<U64",
+    "calibrated_on": "<U160",
+    "owner": "<U64",
+    "time_s": "<f8",
+}
+"""Column to dtype. ``time_s`` is when the model gave its first confidences of this result."""
+
+CLASS_AXIS = "class"
+"""`ColumnSpec.axis` of the confidences: one value a class."""
+MODEL_AXIS = "model"
+"""`ColumnSpec.axis` of the column that holds the number of the model behind the confidences; -1 for none."""

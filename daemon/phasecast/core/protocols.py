@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.frame import Frame
 from phasecast.core.ledger import PointFlag
-from phasecast.core.result import ColumnSpec
+from phasecast.core.result import ColumnSpec, ModelStamp
 
 Document = Mapping[str, Any]
 """A bluesky document."""
@@ -26,11 +26,14 @@ class Reduced:
         Remarks that the reduction itself makes.
     note
         Why a frame was integrated and not classified; one clear line, empty if there is nothing to say.
+    model
+        What gave the confidences among the columns; None if nothing did.
     """
 
     columns: Mapping[str, NDArray[Any]]
     flags: PointFlag = PointFlag.NONE
     note: str = ""
+    model: ModelStamp | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

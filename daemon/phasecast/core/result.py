@@ -76,12 +76,31 @@ class ModelStamp:
         Identity of the bundle.
     calibrated_on
         What its confidences were calibrated on; shown wherever they are shown.
+    owner
+        Group whose labels it was trained on; empty for what everybody may use.
     """
 
     name: str
     version: str
     sha256: str
     calibrated_on: str
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedModel:
+    """A model that gave confidences of a result.
+
+    Parameters
+    ----------
+    stamp
+        Which one.
+    since_s
+        POSIX time of its first confidences there.
+    """
+
+    stamp: ModelStamp
+    since_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

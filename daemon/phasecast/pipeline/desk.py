@@ -73,6 +73,11 @@ class ScanDesk:
         """Folds of the scans that are not closed yet, oldest first."""
         return [scan.fold for scan in self._open.values()]
 
+    @property
+    def open_scans(self) -> Mapping[ScanUid, OpenScan]:
+        """The scans that are not closed yet, oldest first."""
+        return self._open
+
     def take(self, message: Message, outcome: Outcome, record: RawRecord) -> None:
         """Route one message; `outcome` is what the stage made of it if it is a frame."""
         match message:
@@ -157,7 +162,7 @@ class ScanDesk:
         own = self._rules_for(start) or OwnRules(fold=self._fold_rules, grace_s=self._rules.grace_s)
         fold = ScanFold(start, own.fold)
         if run.restored_states is not None:
-            fold.restore(run.restored_states, run.restored_remarks)
+            fold.restore(run.restored_states, run.restored_remarks, run.restored_revisions)
         scan = self._open[start.uid] = OpenScan(fold=fold, run=run, newest_s=record.received_s, grace_s=own.grace_s)
         run.start()
         for series in adopted:

@@ -14,6 +14,9 @@ from phasecast.core.documents import (
     HEADER_KEY,
     LEDGER,
     LEDGER_COLUMNS,
+    MODEL_AXIS,
+    MODEL_COLUMNS,
+    MODELS,
     PRIMARY,
     RAW_UID_KEY,
     SCORES,
@@ -21,11 +24,11 @@ from phasecast.core.documents import (
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
-from phasecast.core.result import ColumnSpec, ResultHeader
+from phasecast.core.result import ColumnSpec, ModelStamp, ResultHeader, UsedModel
 from phasecast.core.scan import Defect
 from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.fold import ScanFold
-from phasecast.pipeline.scores import Scores
+from phasecast.pipeline.scores import NO_MODEL, Scores
 from phasecast.pipeline.turn import Scored, Turn
 
 ExitStatus = Literal["success", "abort", "fail"]
@@ -47,7 +50,12 @@ class DerivedRun:
     restored_remarks
         Flags and reason that reducing them gave, index of the point to both; None for a new run.
     restored_scores
-        Their confidences, column to rows; None for a new run.
+        Their confidences and models, column to rows; None for a new run.
+    restored_revisions
+        How often what was said of them was replaced; None for a new run.
+    models
+        Models that gave confidences of the result so far, in order; with restored states the file names them
+        already. That of the header if there are none.
     beam_columns
         Columns for which the monitors must be known; the header names them beside the stage's. None for none.
     validate
@@ -62,16 +70,22 @@ class DerivedRun:
         restored_states: NDArray[np.uint8] | None = None,
         restored_remarks: Mapping[int, tuple[PointFlag, str]] | None = None,
         restored_scores: Mapping[str, NDArray[Any]] | None = None,
+        restored_revisions: NDArray[np.int64] | None = None,
+        models: Sequence[UsedModel] = (),
         beam_columns: BeamColumns | None = None,
         validate: bool = False,
     ) -> None:
         self.header = header
         self.restored_states = restored_states
         self.restored_remarks = restored_remarks
+        self.restored_revisions = restored_revisions
         self._publish = publish
         self._validate = validate
         self._beam_columns = beam_columns
         self._scores = Scores(header.columns, header.expected_points or 0, restored_scores)
+        self._models = list(models)
+        if not self._models and header.model is not None:
+            self._models.append(UsedModel(stamp=header.model, since_s=header.started_s))
         dimensions = [[[name], PRIMARY] for name in (axis.name for axis in header.axes)]
         self._run = event_model.compose_run(
             uid=header.result_uid,
@@ -96,10 +110,23 @@ class DerivedRun:
         scores = tuple(column for column in self.header.columns if column.name in self._scores.names)
         ledger = tuple(ColumnSpec(name=name, dtype=dtype) for name, dtype in LEDGER_COLUMNS.items())
         defects = tuple(ColumnSpec(name=name, dtype=dtype) for name, dtype in DEFECT_COLUMNS.items())
+        models = tuple(ColumnSpec(name=name, dtype=dtype) for name, dtype in MODEL_COLUMNS.items())
         self._describe(PRIMARY, (*identity, *self.header.columns))
         self._describe(SCORES, (*identity, *scores))
         self._describe(LEDGER, (*ledger, *self.header.point_columns))
         self._describe(DEFECTS, defects)
+        if self._scores.names:
+            self._describe(MODELS, models)
+        if self._scores.names and self._models and self.restored_states is None:
+            self._page(MODELS, _model_columns(self._models))
+
+    def not_by(self, stamp: ModelStamp) -> NDArray[np.int64]:
+        """Return the points whose confidences another model gave."""
+        return self._scores.not_by(self._number_known(stamp))
+
+    def replace_scores(self, indices: NDArray[np.int64], confidences: NDArray[np.float32], stamp: ModelStamp) -> None:
+        """Take what a model says of points that were scored before; published by the next turn that rejudges them."""
+        self._scores.keep_from(indices, confidences, self._number_of(stamp))
 
     def emit(self, turn: Turn, fold: ScanFold, position: CapturePosition | None) -> None:
         """Publish what one turn changed; `position` is the newest record that was worked off."""
@@ -144,11 +171,34 @@ class DerivedRun:
             computed = self._beam_columns.compute([(point.index, point.reduced) for point in scored], fold.beam)
         for spec in self.header.columns:
             rows = computed.get(spec.name)
+            if rows is None and spec.axis == MODEL_AXIS:
+                rows = np.array([self._number_for(spec.name, point) for point in scored])
             if rows is None:
                 rows = np.stack([point.reduced.columns[spec.name] for point in scored])
             columns[spec.name] = rows.astype(spec.dtype, copy=False)
         self._scores.keep(indices, columns)
         return columns | self._scores.take(indices, _without_beam(indices, fold))
+
+    def _number_for(self, name: str, point: Scored) -> int:
+        if name in point.reduced.columns:  # of a result that is written anew
+            return int(point.reduced.columns[name])
+        return NO_MODEL if point.reduced.model is None else self._number_of(point.reduced.model)
+
+    def _number_of(self, stamp: ModelStamp) -> int:
+        """Return the row of a model in the table, after adding it if it is new."""
+        number = self._number_known(stamp)
+        if number == len(self._models):
+            self._models.append(UsedModel(stamp=stamp, since_s=time.time()))
+            self._page(MODELS, _model_columns(self._models[-1:]))
+        return number
+
+    def _number_known(self, stamp: ModelStamp) -> int:
+        # the newest first: going back to an earlier model is rare
+        for number in range(len(self._models) - 1, -1, -1):
+            known = self._models[number].stamp
+            if known is stamp or (known.sha256, known.name, known.version) == (stamp.sha256, stamp.name, stamp.version):
+                return number
+        return len(self._models)
 
     def _score_columns(self, rejudged: Sequence[int], fold: ScanFold) -> dict[str, NDArray[Any]]:
         indices = np.array(rejudged, np.int64)
@@ -191,6 +241,15 @@ def _ledger_columns(
     columns["capture_segment"] = np.full(n, position.segment if position else "", LEDGER_COLUMNS["capture_segment"])
     columns["capture_offset"] = np.full(n, position.offset if position else -1, np.int64)
     return columns
+
+
+def _model_columns(models: Sequence[UsedModel]) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {
+        name: np.array([getattr(model.stamp, name) for model in models], dtype)
+        for name, dtype in MODEL_COLUMNS.items()
+        if name != "time_s"
+    }
+    return columns | {"time_s": np.array([model.since_s for model in models], np.float64)}
 
 
 def _defect_columns(defects: Sequence[Defect]) -> dict[str, NDArray[Any]]:

@@ -1,7 +1,7 @@
 """The fold: everything that is known of one scan, brought together in whatever order it arrives."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -88,9 +88,18 @@ class ScanFold:
         measured = self.stop.measured_points
         return measured is None or self.measured_points >= measured
 
-    def restore(self, states: NDArray[np.uint8], remarks: Mapping[int, tuple[PointFlag, str]] | None = None) -> None:
-        """Take over what the result file of an earlier daemon says of its points; see `Ledger.restore`."""
-        self._verdicts.restore(states, remarks)
+    def restore(
+        self,
+        states: NDArray[np.uint8],
+        remarks: Mapping[int, tuple[PointFlag, str]] | None = None,
+        revisions: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Take over what the result file of an earlier daemon says of its points; see `Verdicts.restore`."""
+        self._verdicts.restore(states, remarks, revisions)
+
+    def replace(self, indices: Iterable[int]) -> None:
+        """Say anew what a model says of points that have their result."""
+        self._verdicts.replace(indices)
 
     def add_series(self, series: SeriesStart) -> None:
         """Take the announcement of a detector series."""

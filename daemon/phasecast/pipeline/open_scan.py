@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from phasecast.core.record import CapturePosition
+from phasecast.core.result import ModelStamp
 from phasecast.core.scan import PointMeasured, PositionDoubt, ScanStart, ScanStop
 from phasecast.pipeline.emitter import DerivedRun, ExitStatus
 from phasecast.pipeline.fold import ScanFold
@@ -69,6 +73,8 @@ class OpenScan:
         How it ended, and why if not well.
     closed_by
         Person who declared it over.
+    is_held
+        Whether it is kept open although it is over, because another model is still being asked about its points.
     """
 
     fold: ScanFold
@@ -79,6 +85,7 @@ class OpenScan:
     status: ExitStatus = "success"
     reason: str = ""
     closed_by: str = ""
+    is_held: bool = False
 
     @property
     def has_stopped(self) -> bool:
@@ -126,6 +133,8 @@ class OpenScan:
 
     def is_over(self, rules: DeskRules, quiet_s: float) -> bool:
         """Whether it can be closed after `quiet_s` seconds without news."""
+        if self.is_held:
+            return False
         expected = rules.expected_points
         if self.fold.rules.frames_place_themselves and expected is not None and self.fold.measured_points >= expected:
             return True
@@ -139,6 +148,11 @@ class OpenScan:
         if turn:
             self.run.emit(turn, self.fold, position)
         return [point.received_s for point in turn.scored]
+
+    def replace_scores(self, indices: NDArray[np.int64], confidences: NDArray[np.float32], stamp: ModelStamp) -> None:
+        """Take what another model says of points that have their result; `emit` publishes it."""
+        self.run.replace_scores(indices, confidences, stamp)
+        self.fold.replace(indices.tolist())
 
     def close(self, now_s: float, position: CapturePosition | None) -> Mapping[str, object]:
         """Give all points their final state, publish them and the stop; return the counts that the stop bears."""

@@ -1,4 +1,4 @@
-"""The confidences of a scan's points, at hand for points whose verdict changes after they were published."""
+"""What the model says of a scan's points, at hand for points of which it is said anew after they were published."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phasecast.core.documents import CLASS_AXIS, MODEL_AXIS
 from phasecast.core.result import ColumnSpec
 
-CLASS_AXIS = "class"
-"""`ColumnSpec.axis` of columns that are withheld from points without beam."""
+NO_MODEL = -1
+"""Number of the model of points that have no confidences."""
 
 
 class Scores:
-    """Keeps one row a point of every column that runs along the classes: a few bytes a class.
+    """Keeps one row a point of the confidences and of the model that gave them: a few bytes a class.
 
     Parameters
     ----------
@@ -28,8 +29,10 @@ class Scores:
     def __init__(
         self, columns: Sequence[ColumnSpec], points: int, restored: Mapping[str, NDArray[Any]] | None = None
     ) -> None:
-        self._specs = [column for column in columns if column.axis == CLASS_AXIS]
-        self._rows = {spec.name: np.full((points, *spec.shape), np.nan, spec.dtype) for spec in self._specs}
+        self._specs = [column for column in columns if column.axis in (CLASS_AXIS, MODEL_AXIS)]
+        self._confidences = next((spec.name for spec in self._specs if spec.axis == CLASS_AXIS), None)
+        self._model = next((spec.name for spec in self._specs if spec.axis == MODEL_AXIS), None)
+        self._rows = {spec.name: _empty(spec, points) for spec in self._specs}
         for name, rows in (restored or {}).items():
             if name in self._rows:
                 self._grow(len(rows))
@@ -47,16 +50,35 @@ class Scores:
             for name, rows in self._rows.items():
                 rows[indices] = columns[name]
 
+    def keep_from(self, indices: NDArray[np.int64], confidences: NDArray[np.float32], model: int) -> None:
+        """Keep what a model says of points that were scored before; confidences of shape (points, classes)."""
+        if self._confidences is not None and self._model is not None:
+            self._rows[self._confidences][indices] = confidences
+            self._rows[self._model][indices] = model
+
+    def not_by(self, model: int) -> NDArray[np.int64]:
+        """Return the points whose confidences another model gave."""
+        if self._confidences is None or self._model is None:
+            return np.zeros(0, np.int64)
+        others = np.flatnonzero((self._rows[self._model] != model) & (self._rows[self._model] != NO_MODEL))
+        classified = ~np.isnan(self._rows[self._confidences][others]).all(axis=1)
+        return np.asarray(others[classified], np.int64)
+
     def take(self, indices: NDArray[np.int64], withheld: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-        """Return the rows of some points, NaN for those that are withheld; shape (points, classes)."""
+        """Return the rows of some points, without confidences for those that are withheld."""
         self._grow(int(indices.max(initial=-1)) + 1)
         found = {name: rows[indices] for name, rows in self._rows.items()}
-        for rows in found.values():
-            rows[withheld] = np.nan
+        if self._confidences is not None:
+            found[self._confidences][withheld] = np.nan
         return found
 
     def _grow(self, points: int) -> None:
-        for name, rows in self._rows.items():
+        for spec in self._specs:
+            rows = self._rows[spec.name]
             if points > len(rows):
-                more = np.full((max(points, len(rows) * 3 // 2) - len(rows), *rows.shape[1:]), np.nan, rows.dtype)
-                self._rows[name] = np.concatenate([rows, more])
+                more = _empty(spec, max(points, len(rows) * 3 // 2) - len(rows))
+                self._rows[spec.name] = np.concatenate([rows, more])
+
+
+def _empty(spec: ColumnSpec, points: int) -> NDArray[Any]:
+    return np.full((points, *spec.shape), NO_MODEL if spec.axis == MODEL_AXIS else np.nan, spec.dtype)

@@ -37,7 +37,8 @@ class Turn:
     scored
         Points that got a result.
     rejudged
-        Points scored in an earlier turn that turned out to have had no beam, or to have had it after all.
+        Points scored in an earlier turn of which it is said anew what the model says: they turned out to have had no
+        beam, or to have had it after all, or another model was asked.
     changed
         Points whose ledger entry changed.
     defects

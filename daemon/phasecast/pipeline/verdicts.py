@@ -1,7 +1,7 @@
 """Verdicts: what is said of each point of a scan, of its place, its scalars, its beam and its result."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import isnan
 
@@ -45,9 +45,19 @@ class Verdicts:
         self._rejudged: dict[int, None] = {}
         self._notes: dict[int, str] = {}
 
-    def restore(self, states: NDArray[np.uint8], remarks: Mapping[int, tuple[PointFlag, str]] | None = None) -> None:
-        """Take over what the result file of an earlier daemon says of its points; see `Ledger.restore`."""
+    def restore(
+        self,
+        states: NDArray[np.uint8],
+        remarks: Mapping[int, tuple[PointFlag, str]] | None = None,
+        revisions: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Take over what the result file of an earlier daemon says of its points; see `Ledger.restore`.
+
+        Revisions are those that a replay does not come to by itself: of points that another model was asked about.
+        """
         self.ledger.restore(states, remarks)
+        if revisions is not None:
+            self._revisions.update({int(index): int(revisions[index]) for index in np.flatnonzero(revisions > 0)})
         self._notes = {index: reason for index, (_, reason) in (remarks or {}).items() if reason}
 
     def revision(self, index: int) -> int:
@@ -84,6 +94,13 @@ class Verdicts:
         if outcome is not None:
             self.ledger.add_flags([index], outcome.flags)
             self._scored[index] = Scored(index=index, revision=0, reduced=outcome, received_s=received_s)
+
+    def replace(self, indices: Iterable[int]) -> None:
+        """Say anew what a model says of points that have their result."""
+        for index in indices:
+            self._revisions[index] += 1
+            self._rejudged[index] = None
+            self.ledger.touch(index)
 
     def end_pending(self, measured_points: int | None) -> None:
         """Give a final state to the points of which nothing arrived; None if the scan does not say how many it has."""

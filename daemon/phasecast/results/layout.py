@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import LEDGER_COLUMNS
+from phasecast.core.documents import CLASS_AXIS as CLASS_AXIS
+from phasecast.core.documents import LEDGER_COLUMNS, MODEL_COLUMNS
+from phasecast.core.documents import MODEL_AXIS as MODEL_AXIS
 from phasecast.core.ledger import PointState
 
 LAYOUT_VERSION = 1
@@ -37,6 +39,11 @@ CLASSIFICATION = f"{ENTRY}/classification"
 CONFIDENCES = f"{CLASSIFICATION}/confidences/confidence"
 CLASSES = f"{CLASSIFICATION}/classes"
 MODEL = f"{CLASSIFICATION}/model"
+"""The model that the scan began with."""
+MODELS = f"{CLASSIFICATION}/models"
+"""Table of all models that gave confidences of this result; a row is written before the first point that names it."""
+MODEL_OF_POINT = f"{CLASSIFICATION}/model_of_point"
+"""Row of the table, point by point; -1 where there are no confidences."""
 MAPS = f"{CLASSIFICATION}/maps"
 
 LEDGER_PATH = f"{ENTRY}/ledger"
@@ -54,8 +61,6 @@ INTENSITY_COLUMN = "intensity"
 SIGMA_COLUMN = "sigma"
 NORM_COLUMN = "norm"
 TOTAL_COLUMN = "total_counts"
-CLASS_AXIS = "class"
-"""`ColumnSpec.axis` of the confidences."""
 PATTERN_AXIS = "tth"
 """`ColumnSpec.axis` of everything with one value a bin of the archive axis."""
 
@@ -104,6 +109,10 @@ def stored_dtype(dtype: str) -> np.dtype[Any]:
     return np.dtype(f"S{3 * characters}")
 
 
+MODEL_DTYPE = np.dtype([(name, stored_dtype(dtype)) for name, dtype in MODEL_COLUMNS.items()])
+"""A row of the table of models; text is UTF-8."""
+
+
 def fill_value(dtype: np.dtype[Any]) -> Any:
     """What a row holds before its point is done: NaN, -1 for counts, 0 for flags and states, or no text."""
     return {"f": np.nan, "i": -1, "u": 0, "b": False}.get(dtype.kind, b"")
@@ -146,6 +155,8 @@ def column_dataset(name: str, axis: str) -> str:
         return SIGMA_PATH
     if axis == CLASS_AXIS:
         return CONFIDENCES
+    if axis == MODEL_AXIS:
+        return MODEL_OF_POINT
     return f"{COLUMNS}/{name}"
 
 

@@ -14,7 +14,7 @@ from phasecast.core.documents import DEFECT_COLUMNS
 from phasecast.core.errors import ResultFileError
 from phasecast.core.frame import FrameReference
 from phasecast.core.ledger import PointFlag, PointState
-from phasecast.core.result import ColumnSpec, ResultHeader
+from phasecast.core.result import ColumnSpec, ModelStamp, ResultHeader, UsedModel
 from phasecast.results import layout
 from phasecast.results.access import open_for_reading
 from phasecast.results.grid import Grid, Placement
@@ -223,6 +223,31 @@ class Result:
         return data_array(
             np.full((self.points, 0), np.nan, dtype=np.float32), dims=("point", "class_id"), name="confidence"
         )
+
+    @property
+    def models(self) -> tuple[UsedModel, ...]:
+        """Models that gave confidences, in order; the newest commit may name none of the last one's yet."""
+        if layout.MODELS not in self._file:
+            model = self.header.model
+            return () if model is None else (UsedModel(stamp=model, since_s=self.header.started_s),)
+        return tuple(
+            UsedModel(
+                stamp=ModelStamp(
+                    **{name: row[name].decode() for name in row.dtype.names if name != "time_s"},
+                ),
+                since_s=float(row["time_s"]),
+            )
+            for row in self._fresh(layout.MODELS)
+        )
+
+    @property
+    def model_of_points(self) -> NDArray[np.int16]:
+        """Which of `models` gave the confidences of each point, shape (n,); -1 where there are none."""
+        column = next((column.name for column in self.header.columns if column.axis == layout.MODEL_AXIS), None)
+        if column is not None:
+            return np.asarray(self.column(column).to_numpy(), np.int16)
+        one = 0 if self.header.model is not None else -1
+        return np.where(self._done, one, -1).astype(np.int16)
 
     @property
     def confidence_column(self) -> str | None:

@@ -57,7 +57,7 @@ def write_attached(target: Path, header: ResultHeader, old: Result, fold: ScanFo
             fold.ledger.set_state(index, PointState.REJECTED, old.reason_of(row))
         fold.ledger.add_flags([index], PointFlag(int(old_flags[row])) & ~_JUDGED_ANEW)
     with NexusSink(target) as sink:
-        run = DerivedRun(header, sink)
+        run = DerivedRun(header, sink, models=old.models)
         run.start()
         scored = [(index, row) for index, row in enumerate(sources) if row >= 0]
         for first in range(0, len(scored), _PAGE):

@@ -4,7 +4,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +12,9 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
+from numpy.typing import NDArray
+
+from phasecast.core.errors import ResultFileError
 from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ResultHeader
@@ -139,6 +142,8 @@ class DerivedRuns:
             restored_states=left.states if left is not None else None,
             restored_remarks=left.remarks if left is not None else None,
             restored_scores=left.scores if left is not None else None,
+            restored_revisions=left.revisions if left is not None else None,
+            models=left.models if left is not None else (),
             beam_columns=self._beam_columns,
         )
 
@@ -147,6 +152,19 @@ class DerivedRuns:
         for sink in self._open.values():
             sink.close()
         self._open.clear()
+
+    def read_rows(self, uid: str, names: Sequence[str], first: int, end: int) -> dict[str, NDArray[Any]]:
+        """Return rows of an open result as they were written; any thread may ask.
+
+        Raises
+        ------
+        ResultFileError
+            If the result is not open any more.
+        """
+        sink = self._open.get(uid)
+        if sink is None:
+            raise ResultFileError("the result is closed", where=uid)
+        return sink.read_rows(names, first, end)
 
     def path_of(self, uid: str) -> Path | None:
         """File of an open scan; None if it is not open."""

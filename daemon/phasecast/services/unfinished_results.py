@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.record import CapturePosition
-from phasecast.core.result import ResultHeader
+from phasecast.core.documents import MODEL_AXIS
+from phasecast.core.result import ResultHeader, UsedModel
 from phasecast.results import open_result, repair
 from phasecast.results.reader import Result
 from phasecast.results.repair import is_crashed
@@ -39,7 +40,11 @@ class UnfinishedResult:
     remarks
         Flags and reason that reducing its done points gave, index of the point to both; only where there are any.
     scores
-        Confidences of its points, column to rows.
+        Confidences of its points and the model that gave them, column to rows.
+    revisions
+        How often what is said of its points was replaced, shape (points,), where another model was asked; else None.
+    models
+        Models that gave confidences.
     committed
         Places of the frames whose outcome it holds.
     """
@@ -50,6 +55,8 @@ class UnfinishedResult:
     states: NDArray[np.uint8]
     remarks: Mapping[int, tuple[PointFlag, str]]
     scores: Mapping[str, NDArray[Any]]
+    revisions: NDArray[np.int64] | None
+    models: tuple[UsedModel, ...]
     committed: frozenset[tuple[str, int]]
 
 
@@ -80,6 +87,12 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                     unscored = np.isnan(scores[kept]).all(axis=1)
                     meant = result.ledger["flags"].to_numpy() & np.uint32(PointFlag.NOT_CLASSIFIED) > 0
                     states[(states == PointState.DONE) & unscored & ~meant] = PointState.PENDING
+                of_model = next((one.name for one in header.columns if one.axis == MODEL_AXIS), None)
+                if of_model is not None:
+                    scores[of_model] = result.column(of_model).to_numpy()
+                models = result.models
+                # a replay comes to the revisions by itself, save those that a change of models made
+                revisions = result.ledger["revision"].to_numpy() if len(models) > 1 else None
                 remarks = _remarks(result, states)
                 # rejected frames are looked at again: a file may have been completed since
                 frames = result.frames.isel(point=states == PointState.DONE)
@@ -97,6 +110,8 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                 states=states,
                 remarks=remarks,
                 scores=scores,
+                revisions=revisions,
+                models=models,
                 committed=committed,
             )
         )

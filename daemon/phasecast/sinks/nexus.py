@@ -7,15 +7,16 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from phasecast.core.documents import DEFECTS, HEADER_KEY, LEDGER, PRIMARY, SCORES
+from phasecast.core.documents import DEFECTS, HEADER_KEY, LEDGER, MODELS, PRIMARY, SCORES
 from phasecast.core.errors import ResultFileError
 from phasecast.core.protocols import Document
 from phasecast.core.result import ResultHeader
@@ -106,6 +107,20 @@ class NexusSink:
                 case _:
                     logger.debug("a %s document has no place in the result file", name)
 
+    def read_rows(self, names: Sequence[str], first: int, end: int) -> dict[str, NDArray[Any]]:
+        """Return rows `first` to before `end` of columns as they were written; any thread may ask.
+
+        Raises
+        ------
+        ResultFileError
+            If the file is not open or the rows are not there.
+        """
+        with self._guarded("rows"):
+            if self._file is None or self._writer is None:
+                raise ValueError("it is not open")
+            paths = {one.name: layout.column_dataset(one.name, one.axis) for one in self._writer.header.columns}
+            return {name: self._file[paths[name]][first:end] for name in names}
+
     def close(self) -> None:
         """Finish the file as far as it came, if no stop document did; idempotent.
 
@@ -176,6 +191,8 @@ class NexusSink:
             self._writer.write_points(columns)
         elif stream == SCORES:
             self._writer.write_scores(columns)
+        elif stream == MODELS:
+            self._writer.write_models(columns)
         elif stream == DEFECTS:
             self._writer.write_defects(columns)
         elif stream == LEDGER:

@@ -29,7 +29,7 @@ def create_classification(entry: h5py.Group, header: ResultHeader, rows: int, cr
     put_text(process, "device", header.device)
     put_text(process, "device_note", header.device_note or "-")
     stamp = put_group(process, "model", "NXcollection")
-    for name in ("name", "version", "sha256", "calibrated_on") if model else ():
+    for name in ("name", "version", "sha256", "calibrated_on", "owner") if model else ():
         put_text(stamp, name, str(getattr(model, name)))
     classes = put_group(process, "classes", "NXcollection")
     for name in ("id", "name_en", "name_ja", "formula", "colour"):
@@ -39,7 +39,12 @@ def create_classification(entry: h5py.Group, header: ResultHeader, rows: int, cr
     if lines:
         dataset = classes.create_dataset("reference_lines", data=np.array(lines, dtype=np.float64))
         dataset.attrs["columns"] = "index of the class, 2theta in deg, intensity relative to 100"
+    if model:
+        table = put_late(process, "models", layout.MODEL_DTYPE, (), rows=0)
+        table.attrs["description"] = "models that gave confidences of this result, in the order in which they came"
     for column in header.columns:
+        if column.axis == layout.MODEL_AXIS:
+            put_column(entry.file, layout.MODEL_OF_POINT, column, rows)
         if column.axis == layout.CLASS_AXIS:
             group = put_group(process, "confidences", "NXdata", signal="confidence", interpretation="spectrum")
             group.attrs["axes"] = np.array([".", "class_index"], dtype=h5py.string_dtype())

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import DEFECT_COLUMNS
+from phasecast.core.documents import DEFECT_COLUMNS, MODEL_COLUMNS
 from phasecast.core.ledger import PointState
 from phasecast.core.result import ResultHeader
 from phasecast.results import layout
@@ -44,6 +44,7 @@ class ResultWriter:
         self._rows = {path: RowDataset(file[path]) for path in paths}
         self._defects = {name: RowDataset(file[layout.defect_dataset(name)]) for name in DEFECT_COLUMNS}
         self._commits = RowDataset(file[layout.COMMIT])
+        self._models = RowDataset(file[layout.MODELS]) if layout.MODELS in file else None
         self._grid = Grid.from_header(header)
         self._class_ids = tuple(phase.id for phase in header.classes)
         self._map_signals = {name: file[f"{layout.MAPS}/{name}"].attrs["signal"] for name in file[layout.MAPS]}
@@ -77,6 +78,11 @@ class ResultWriter:
         self._norm = file[layout.NORM][...] if layout.NORM in file else None
 
     @property
+    def header(self) -> ResultHeader:
+        """What the structure was made from."""
+        return self._header
+
+    @property
     def points_done(self) -> int:
         """Points in the file that are done."""
         return int(np.count_nonzero(self._state == PointState.DONE))
@@ -86,8 +92,19 @@ class ResultWriter:
         self._write_rows(columns, tuple(self._paths))
 
     def write_scores(self, columns: Columns) -> None:
-        """Write confidences alone, of points that were scored before; older revisions are left out."""
-        self._write_rows(columns, tuple(name for name, path in self._paths.items() if path == layout.CONFIDENCES))
+        """Write what a model says alone, of points that were scored before; older revisions are left out."""
+        of_model = (layout.CONFIDENCES, layout.MODEL_OF_POINT)
+        self._write_rows(columns, tuple(name for name, path in self._paths.items() if path in of_model))
+
+    def write_models(self, columns: Columns) -> None:
+        """Append to the table of models; points name its rows from now on."""
+        if self._models is None:
+            return
+        table = np.zeros(len(columns["name"]), dtype=layout.MODEL_DTYPE)
+        for name, dtype in MODEL_COLUMNS.items():
+            values = np.asarray(columns[name])
+            table[name] = np.char.encode(values.astype(dtype), "utf-8") if dtype.startswith("<U") else values
+        self._models.append(table)
 
     def _write_rows(self, columns: Columns, names: tuple[str, ...]) -> None:
         rows = np.asarray(columns["point_index"], dtype=np.int64)

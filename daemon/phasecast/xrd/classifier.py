@@ -104,6 +104,7 @@ class Classifier:
             version=self.bundle.version,
             sha256=self.bundle.sha256,
             calibrated_on=str(self.bundle.card.get("calibrated_on", "unknown")),
+            owner=str(self.bundle.card.get("owner", "")),
         )
 
     def why_not(self, patterns: AxisPatterns, wavelength_angstrom: float) -> list[str]:

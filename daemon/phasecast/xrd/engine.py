@@ -15,6 +15,11 @@ from phasecast.xrd.spottiness import SpottinessMeter
 class Engine(Protocol):
     """What applies a matrix."""
 
+    @property
+    def matrix(self) -> StackedMatrix:
+        """The geometry."""
+        ...
+
     def integrate(self, stack: NDArray[np.integer]) -> Patterns:
         """Integrate frames, shape (n, pixels), in native byte order."""
         ...
@@ -107,6 +112,11 @@ class CpuEngine:
         self._signal, self._variance, self._norm = np.empty((3, matrix.norm.size))
         self._population = np.empty_like(matrix.population)
         self._largest = np.empty(self._meter.starts.size - 1 if self._meter else 0, dtype=np.float32)
+
+    @property
+    def matrix(self) -> StackedMatrix:
+        """The geometry."""
+        return self._matrix
 
     def integrate(self, stack: NDArray[np.integer]) -> Patterns:
         """Integrate frames, shape (n, pixels), in native byte order."""

@@ -21,6 +21,7 @@ from phasecast.xrd.geometry import DetectorGeometry, geometry_from_profile
 from phasecast.xrd.goniometer import Arm
 from phasecast.xrd.matrix import build_matrix
 from phasecast.xrd.patterns import Patterns
+from phasecast.xrd.rebinning import Rebinning, rebinning_of
 from phasecast.xrd.screening import as_stack
 from phasecast.xrd.torch_engine import TorchEngine
 
@@ -205,6 +206,18 @@ class Integrator:
         elif not isinstance(geometry, DetectorGeometry):
             geometry = geometry_from_profile(self._profile, geometry)
         return self._engine(geometry).integrate(as_stack(frames, geometry.shape))
+
+    def rebinning(self, axis: PatternAxis, *, geometry: DetectorGeometry | None = None) -> Rebinning:
+        """Return the way from stored patterns of a geometry to one of the further axes; default is the profile's.
+
+        Raises
+        ------
+        BundleMismatchError
+            If that axis is not made of whole bins of the archive axis.
+        GeometryError
+            If the geometry cannot be used.
+        """
+        return rebinning_of(self._engine(geometry or self._geometry).matrix, axis)
 
     def _identify(self, geometry: DetectorGeometry) -> str:
         content = {

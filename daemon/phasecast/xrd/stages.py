@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.errors import FrameError, GeometryError
+from phasecast.core.documents import MODEL_AXIS
+from phasecast.core.errors import BundleMismatchError, FrameError, GeometryError
 from phasecast.core.frame import Frame
 from phasecast.core.ledger import PointFlag
 from phasecast.core.protocols import Reduced, Rejection
@@ -68,6 +69,9 @@ class XrdStage:
                     description="calibrated confidence per class; several may be true",
                 )
             )
+            self._columns.append(
+                ColumnSpec(name="model", dtype="<i2", axis=MODEL_AXIS, description="row of the table of models")
+            )
 
     @property
     def columns(self) -> Sequence[ColumnSpec]:
@@ -77,6 +81,17 @@ class XrdStage:
     def twin(self) -> "XrdStage":
         """Return a stage that gives the same outcomes, for another thread; see `Integrator.twin`."""
         return XrdStage(self.integrator.twin(), self.classifier, why_unclassified=self._why_unclassified)
+
+    def swap(self, classifier: Classifier) -> None:
+        """Ask another model from the next call on.
+
+        Raises
+        ------
+        BundleMismatchError
+            If it looks at another axis or tells other classes than the model so far: the columns would change.
+        """
+        require_same_columns(self.classifier, classifier)
+        self.classifier = classifier
 
     def warm_up(self) -> None:
         """Reduce an empty frame, so that the first real one does not pay for what libraries do at first use.
@@ -142,9 +157,11 @@ class XrdStage:
         patterns = self.integrator.integrate(batch, geometry=geometry)
         notes = [self._why_unclassified] * len(batch)
         confidences = None
-        if self.classifier is not None:
-            notes = self.classifier.why_not(patterns.axes[1], geometry.wavelength_angstrom)
-            confidences = self.classifier.confidences(patterns.axes[1])
+        classifier = self.classifier
+        stamp = classifier.stamp if classifier is not None else None
+        if classifier is not None:
+            notes = classifier.why_not(patterns.axes[1], geometry.wavelength_angstrom)
+            confidences = classifier.confidences(patterns.axes[1])
             confidences[[bool(note) for note in notes]] = np.nan
         reduced = []
         for row in range(len(batch)):
@@ -165,10 +182,30 @@ class XrdStage:
                 flags |= PointFlag.NOT_CLASSIFIED
             if confidences is not None:
                 columns["confidences"] = confidences[row]
-            reduced.append(Reduced(columns=columns, flags=flags, note=notes[row]))
+            reduced.append(Reduced(columns=columns, flags=flags, note=notes[row], model=stamp))
         return reduced
 
 
 def angle_column(field: str) -> str:
     """Return the name of the column that holds an angle of the arm, after the field that states it."""
     return "arm_" + re.sub(r"\W+", "_", field)
+
+
+def require_same_columns(now: Classifier | None, other: Classifier) -> None:
+    """Raise `BundleMismatchError` if a model cannot take the place of the one that is asked now."""
+    where = f"bundle {other.bundle.name} {other.bundle.version}"
+    if now is None:
+        raise BundleMismatchError(
+            "points are integrated and not classified", where=where, remedy="start the daemon with --model"
+        )
+    if other.axis != now.axis:
+        raise BundleMismatchError(
+            f"it looks at {_axis_text(other)}, the model in use at {_axis_text(now)}",
+            where=where,
+            remedy="start the daemon anew with --model",
+        )
+
+
+def _axis_text(classifier: Classifier) -> str:
+    axis = classifier.axis
+    return f"{axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg in {axis.bins} bins"

@@ -52,6 +52,11 @@ class TorchEngine:
             bins = np.searchsorted(self._meter.starts.astype(np.int64), places, side="right") - 1
             self._spot_bins = torch.from_numpy(bins).to(device)
 
+    @property
+    def matrix(self) -> StackedMatrix:
+        """The geometry."""
+        return self._matrix
+
     def twin(self) -> "TorchEngine":
         """Return this engine: the device works off one block after the other, whichever thread brings it."""
         return self

@@ -1,0 +1,121 @@
+"""From stored patterns on the archive axis to the axis of a model, without the frames.
+
+Counts add: where a bin of the model's axis is made of whole bins of the archive's, ``I' = sum(I norm) / sum(norm)`` is
+what integration on that axis gives. Variances do not add, because a pixel that is split between neighbouring bins
+counts in each of them: the square of the sum of its shares is more than the sum of their squares. How much more is
+known for each bin from the shares themselves, for pixels of equal counts; leaving it out gives sigma 16 % too low.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasecast.core.errors import BundleMismatchError
+from phasecast.profiles import PatternAxis
+from phasecast.xrd.matrix import StackedMatrix
+from phasecast.xrd.patterns import AxisPatterns, bin_centres_deg
+
+_STEP_TOLERANCE = 1e-6
+"""In steps of the archive axis."""
+USUAL_VARIANCE_RATIO = 1.42
+"""Where nobody knows the geometry any more: variance of a bin of two over the sum of theirs, at BL16XU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rebinning:
+    """The way from one axis to a coarser one.
+
+    Parameters
+    ----------
+    axis
+        The coarser axis.
+    first
+        Bin of the finer axis with which it begins.
+    bins_each
+        Bins of the finer axis in each of its bins.
+    variance_ratio
+        Variance in each of its bins over the sum of the variances in those it is made of, shape (bins,).
+    """
+
+    axis: PatternAxis
+    first: int
+    bins_each: int
+    variance_ratio: NDArray[np.float64]
+
+    def apply(
+        self, intensity: NDArray[np.float32], sigma: NDArray[np.float32], norm: NDArray[np.float32]
+    ) -> AxisPatterns:
+        """Return patterns on the coarser axis.
+
+        Parameters
+        ----------
+        intensity, sigma, norm
+            On the finer axis, shape (n, bins); bins without pixels have norm 0.
+        """
+        shape = (len(norm), self.axis.bins, self.bins_each)
+        span = slice(self.first, self.first + self.axis.bins * self.bins_each)
+        weight = norm[:, span].astype(np.float64)
+        counts = np.where(weight > 0, intensity[:, span] * weight, 0.0).reshape(shape).sum(axis=2)
+        variance = np.where(weight > 0, sigma[:, span] * weight, 0.0)
+        variance = np.square(variance, out=variance).reshape(shape).sum(axis=2) * self.variance_ratio
+        total = weight.reshape(shape).sum(axis=2)
+        inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+        return AxisPatterns(
+            axis=self.axis,
+            tth_deg=bin_centres_deg(self.axis),
+            intensity=(counts * inverse).astype(np.float32),
+            sigma=(np.sqrt(variance) * inverse).astype(np.float32),
+            norm=total.astype(np.float32),
+        )
+
+
+def usual_rebinning(archive: PatternAxis, wanted: PatternAxis) -> Rebinning:
+    """Return the way between two axes for patterns of which the geometry is not known any more.
+
+    Raises
+    ------
+    BundleMismatchError
+        If the wanted axis is not made of whole bins of the archive's.
+    """
+    first, each = _whole_bins(archive, wanted)
+    ratio = np.full(wanted.bins, 1.0 if each == 1 else USUAL_VARIANCE_RATIO)
+    return Rebinning(axis=wanted, first=first, bins_each=each, variance_ratio=ratio)
+
+
+def rebinning_of(matrix: StackedMatrix, wanted: PatternAxis) -> Rebinning:
+    """Return the way from the archive axis of a geometry to one of its further axes.
+
+    Raises
+    ------
+    BundleMismatchError
+        If the wanted axis is not made of whole bins of the archive's.
+    ValueError
+        If the matrix was not built for the wanted axis.
+    """
+    first, each = _whole_bins(matrix.axes[0], wanted)
+    squares = np.add.reduceat(
+        np.append(matrix.by_bin.shares.astype(np.float64) ** 2, 0.0), matrix.by_bin.starts[:-1].astype(np.int64)
+    )
+    # reduceat gives the next entry where a row holds none
+    squares[np.diff(matrix.by_bin.starts.astype(np.int64)) == 0] = 0.0
+    place = matrix.axes.index(wanted, 1)
+    whole = squares[matrix.rows[place]]
+    parts = squares[matrix.rows[0]][first : first + wanted.bins * each].reshape(wanted.bins, each).sum(axis=1)
+    ratio = np.divide(whole, parts, out=np.ones(wanted.bins), where=parts > 0)
+    return Rebinning(axis=wanted, first=first, bins_each=each, variance_ratio=ratio)
+
+
+def _whole_bins(archive: PatternAxis, wanted: PatternAxis) -> tuple[int, int]:
+    """Return with which bin of the archive axis another begins, and how many make one of its bins."""
+    first = (wanted.tth_min_deg - archive.tth_min_deg) / archive.step_deg
+    each = wanted.step_deg / archive.step_deg
+    end = first + wanted.bins * each
+    whole = abs(first - round(first)) < _STEP_TOLERANCE and abs(each - round(each)) < _STEP_TOLERANCE
+    if not whole or round(each) < 1 or round(first) < 0 or round(end) > archive.bins:
+        raise BundleMismatchError(
+            f"bins of {wanted.step_deg:g} deg from {wanted.tth_min_deg:g} deg are not made of whole bins of the profile's "
+            f"axis, {archive.step_deg:g} deg from {archive.tth_min_deg:g} deg",
+            remedy="points that were measured before keep the confidences of the model before",
+        )
+    return round(first), round(each)
