@@ -54,6 +54,11 @@ class DataDirectory:
         return self.root / "labels"
 
     @property
+    def models(self) -> Path:
+        """Model bundles trained here, and which of them is in use; made when the first is."""
+        return self.root / "models"
+
+    @property
     def requests(self) -> Path:
         """What the page asks for, one JSON a request; answered in place."""
         return self.root / "requests"

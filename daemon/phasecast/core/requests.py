@@ -299,6 +299,79 @@ class DeclareScan:
         _check_name(self.who, "who")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrain:
+    """A person wants a model trained on labels and put to use; served by the daemon.
+
+    Parameters
+    ----------
+    scans
+        Raw uids of the scans whose labels teach; none for all.
+    trusted
+        Person whose word counts where people contradict each other; empty: contradictions are refused.
+    effort
+        ``quick`` takes some ten seconds and shows whether anything comes of it; ``full`` a minute or two.
+    who
+        The person; the model belongs to whoever asked for it unless `owner` names their group.
+    owner
+        Group whose labels these are.
+    note
+        Anything worth adding.
+    """
+
+    scans: tuple[str, ...] = ()
+    trusted: str = ""
+    effort: Literal["full", "quick"] = "full"
+    who: str
+    owner: str = ""
+    note: str = ""
+    kind: Literal["retrain"] = "retrain"
+
+    def __post_init__(self) -> None:
+        for uid in self.scans:
+            _check_name(uid, "scans")
+        if self.scans:
+            _check_unique(self.scans, "scans")
+        _check_name(self.trusted, "trusted", empty=True)
+        _check_name(self.who, "who")
+        _check_name(self.owner, "owner", empty=True)
+        _check_text(self.note, "note")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTraining:
+    """A person stops the training that runs; served by the daemon."""
+
+    who: str
+    kind: Literal["cancel_training"] = "cancel_training"
+
+    def __post_init__(self) -> None:
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivateModel:
+    """A person chooses the model in use, or goes back to an earlier one; served by the daemon.
+
+    Parameters
+    ----------
+    model
+        Folder in ``<data-dir>/models``, or name of a bundle that comes with the program.
+    who
+        The person.
+    """
+
+    model: str
+    who: str
+    kind: Literal["activate_model"] = "activate_model"
+
+    def __post_init__(self) -> None:
+        _check_name(self.model, "model")
+        if "/" in self.model or "\\" in self.model or self.model.startswith("."):
+            raise RequestError(f"model {self.model[:40]!r}", remedy="give the name of a folder in models")
+        _check_name(self.who, "who")
+
+
 Request = (
     LabelPoints
     | UndoLabel
@@ -309,6 +382,9 @@ Request = (
     | Acknowledge
     | CloseScan
     | DeclareScan
+    | Retrain
+    | CancelTraining
+    | ActivateModel
 )  # fmt: skip
 
 

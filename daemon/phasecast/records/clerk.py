@@ -13,13 +13,16 @@ from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError, RecordsError, RequestError
 from phasecast.core.requests import (
     Acknowledge,
+    ActivateModel,
     Answer,
+    CancelTraining,
     CloseScan,
     DeclareScan,
     DescribeSample,
     LabelPoints,
     RemoveRegion,
     Request,
+    Retrain,
     SaveRegion,
     SaveSurface,
     UndoLabel,
@@ -219,6 +222,8 @@ class Clerk:
                 return "acknowledged", {}
             case CloseScan() | DeclareScan():
                 raise RequestError("scans are declared and closed by the daemon")
+            case Retrain() | CancelTraining() | ActivateModel():
+                raise RequestError("models are trained and chosen by the daemon")
             case _:
                 assert_never(request)
 
