@@ -53,7 +53,7 @@ _KINDS = {
 }
 # Median number of grains in the beam; oxides and minerals 25. Iron of one grain per voxel is a place of its own.
 _GRAINS = {"ferrite": 2.5, "austenite": 2.5, "cementite": 5.0}
-_FOREIGN = tuple(name for name, item in load_structures().items() if item.phase_class == "other")
+_FOREIGN = tuple(name for name in PHASES if load_structures()[name].phase_class == "other")
 # What corrosion leaves is met more often than what sand, mortar and polishing leave.
 _OFTEN = {"hematite": 3.0, "akaganeite": 3.0, "ferrihydrite": 2.0, "siderite": 2.0, "quartz": 2.0, "calcite": 2.0}
 

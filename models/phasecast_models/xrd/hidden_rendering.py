@@ -22,15 +22,6 @@ from phasecast_models.xrd.structures import HC_KEV_ANGSTROM, load_structures, po
 Floats = NDArray[np.float64]
 
 AXIS = BL16XU_AXIS
-PHASES = tuple(load_structures())
-"""Structure ids, the columns of every array of volume shares."""
-
-CRYSTALLINE = (*CLASSES[:6], "other")
-"""Classes that show lines."""
-
-COLUMN = np.array([CRYSTALLINE.index(item.phase_class) for item in load_structures().values()])
-"""Class of every phase, as an index into ``CRYSTALLINE``."""
-
 METALS = ("ferrite", "austenite", "cementite")
 OXIDES = ("magnetite", "goethite", "lepidocrocite")
 
@@ -47,6 +38,17 @@ _POWER = {
     "mackinawite": 0.705, "quartz": 0.516, "calcite": 0.293, "gypsum": 0.121, "halite": 0.346,
     "portlandite": 0.551, "graphite": 0.170,
 }
+# fmt: on
+PHASES = tuple(_POWER)
+"""Structure ids, the columns of every array of volume shares; a structure added later does not join them."""
+
+CRYSTALLINE = (*CLASSES[:6], "other")
+"""Classes that show lines."""
+
+COLUMN = np.array([CRYSTALLINE.index(load_structures()[name].phase_class) for name in PHASES])
+"""Class of every phase, as an index into ``CRYSTALLINE``."""
+
+# fmt: off
 # Mass attenuation at 10 keV, cm^2/g (Hubbell and Seltzer, NISTIR 5632).
 _ATTENUATION = {
     "H": 0.385, "C": 2.373, "O": 5.952, "Na": 15.57, "Mg": 21.05, "Si": 33.89, "P": 40.35, "S": 50.12,
@@ -293,7 +295,8 @@ def _lines(name: str) -> tuple[Floats, Floats, Floats]:
 def _tables() -> tuple[Floats, Floats]:
     """Absorbance of 10 um and the share of it that is iron's, of every phase."""
     total, iron = [], []
-    for structure in load_structures().values():
+    for name in PHASES:
+        structure = load_structures()[name]
         volume = gemmi.UnitCell(*structure.cell).volume
         parts = {
             element: number * gemmi.Element(element).weight * 1.66054 / volume * _ATTENUATION[element] * 1e-3
