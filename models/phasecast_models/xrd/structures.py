@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from types import MappingProxyType
 
 import gemmi
@@ -18,9 +17,6 @@ from numpy.typing import NDArray
 
 HC_KEV_ANGSTROM = 12.398419843
 """Planck constant times speed of light (CODATA 2018, exact to the digits shown)."""
-
-_DEFAULT_U_ISO_A2 = 0.006
-_WATER_LABELS = ("wat", "ow")
 
 
 class StructureError(ValueError):
@@ -99,50 +95,6 @@ def get_structure(structure_id: str) -> Structure:
         known = ", ".join(structures)
         raise StructureError(f"no structure {structure_id!r} is shipped - choose one of: {known}")
     return structures[structure_id]
-
-
-def read_cif(path: str | Path, *, structure_id: str = "", phase_class: str = "other") -> Structure:
-    """Read one CIF, with the conventions of the AMCSD (water labelled ``Wat``, U or B factors optional).
-
-    Raises
-    ------
-    StructureError
-        If the file holds no cell, no symmetry or no atoms.
-    """
-    path = Path(path)
-    try:
-        block = gemmi.cif.read(str(path)).sole_block()
-    except (RuntimeError, ValueError, OSError) as error:
-        raise StructureError(f"{path}: not a readable CIF ({error})") from error
-    small = gemmi.make_small_structure_from_block(block)
-    small.determine_and_set_spacegroup("S.H2")
-    if small.spacegroup is None or not small.sites:
-        raise StructureError(f"{path}: needs a cell, symmetry operations and at least one atom")
-    atoms = tuple(
-        Atom(
-            label=site.label,
-            element=_element_of(site),
-            x=round(site.fract.x, 6),
-            y=round(site.fract.y, 6),
-            z=round(site.fract.z, 6),
-            occupancy=round(site.occ, 6),
-            u_iso_a2=round(site.u_iso, 6) if site.u_iso > 0 else _DEFAULT_U_ISO_A2,
-        )
-        for site in small.sites
-    )
-    a, b, c, alpha, beta, gamma = (round(value, 6) for value in small.cell.parameters)
-    amcsd = block.find_value("_database_code_amcsd")
-    return Structure(
-        id=structure_id or path.stem,
-        name=_text(block, "_chemical_name_mineral"),
-        formula=_text(block, "_chemical_formula_sum"),
-        phase_class=phase_class,
-        space_group=small.spacegroup.xhm(),
-        cell=(a, b, c, alpha, beta, gamma),
-        atoms=atoms,
-        amcsd=int(amcsd) if amcsd else 0,
-        citation=_citation(block),
-    )
 
 
 def unit_cell_content(structure: Structure) -> dict[str, float]:
@@ -270,22 +222,3 @@ def _from_table(key: str, table: Mapping[str, object]) -> Structure:
         citation=str(table["citation"]),
         cell_citation=str(table.get("cell_citation", "")),
     )
-
-
-def _element_of(site: gemmi.SmallStructure.Site) -> str:
-    if site.label.lower().startswith(_WATER_LABELS):
-        return "O"
-    return str(site.element.name)
-
-
-def _text(block: gemmi.cif.Block, tag: str) -> str:
-    value = block.find_value(tag)
-    return gemmi.cif.as_string(value).strip() if value else ""
-
-
-def _citation(block: gemmi.cif.Block) -> str:
-    authors = [gemmi.cif.as_string(value) for value in block.find_values("_publ_author_name")]
-    names = ", ".join(authors[:3]) + (" et al." if len(authors) > 3 else "")
-    volume, year = _text(block, "_journal_volume"), _text(block, "_journal_year")
-    first, last = _text(block, "_journal_page_first"), _text(block, "_journal_page_last")
-    return f"{names} ({year}) {_text(block, '_journal_name_full')} {volume}, {first}-{last}".replace('"', "'")
