@@ -2,17 +2,60 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from phasecast_models.xrd.axis import BL16XU_AXIS
-from phasecast_models.xrd.features import (
-    PatternError,
-    feature_count,
-    features,
-    fill_missing,
-    line_contrast,
-    prepare,
-    rolling_baseline,
-)
+from phasecast_models.xrd.axis import BL16XU_AXIS, PatternAxis
+from phasecast_models.xrd.features import PatternError, feature_count, features, prepare
+from support import pattern_features
+from support.pattern_features import line_contrast, rolling_baseline
+
+FINE_AXIS = PatternAxis(tth_min_deg=5.0, tth_max_deg=65.0, bins=1201, energy_kev=8.048)
+COARSE_AXIS = PatternAxis(tth_min_deg=5.0, tth_max_deg=65.0, bins=61, energy_kev=8.048)
+
+
+def measured_badly(axis: PatternAxis, count: int = 200) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rings on any background, from a tenth of a count per bin to ten thousand, on any scale, with every fault."""
+    rng = np.random.default_rng(0)
+    x = np.arange(axis.bins)
+    rings = np.exp(-0.5 * ((x - rng.uniform(0, axis.bins, (12, 1))) / 3) ** 2)
+    level = 10 ** rng.uniform(-1, 4, (count, 1))
+    counts = rng.poisson(level * (1 + rng.exponential(3, (count, 12)) @ rings)).astype(np.float64)
+    scale = 10 ** rng.uniform(-6, 6, (count, 1))
+    intensity, sigma = counts * scale, np.sqrt(np.maximum(counts, 1)) * scale
+    intensity[::7, 5:9] = np.nan
+    intensity[1::7, -4:] = np.inf
+    intensity[2::7, :3] *= -1
+    sigma[::11, 20] = np.nan
+    sigma[1::11, 30:33] = 0
+    intensity[3], intensity[4], sigma[5] = 0, np.nan, 0
+    return intensity, sigma
+
+
+@pytest.mark.parametrize("axis", [BL16XU_AXIS, FINE_AXIS, COARSE_AXIS], ids=["300", "1201", "61"])
+@pytest.mark.parametrize("with_sigma", [True, False])
+def test_kernels_compute_what_numpy_and_scipy_compute(axis: PatternAxis, with_sigma: bool) -> None:
+    intensity, sigma = measured_badly(axis)
+    errors = sigma if with_sigma else None
+    measured, expected = prepare(intensity, errors, axis), pattern_features.prepare(intensity, errors, axis)
+    np.testing.assert_allclose(measured.intensity, expected.intensity, rtol=1e-6)
+    np.testing.assert_allclose(measured.counts, expected.counts, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(features(measured, axis), pattern_features.features(expected, axis), atol=1e-5)
+
+
+def test_rows_depend_on_nothing_else_in_the_call() -> None:
+    intensity, sigma = (array.astype(np.float32) for array in measured_badly(BL16XU_AXIS))
+    together = features(prepare(intensity, sigma, BL16XU_AXIS), BL16XU_AXIS)
+    for row in (0, 3, 17, 199):
+        alone = features(prepare(intensity[row], sigma[row], BL16XU_AXIS), BL16XU_AXIS)
+        assert alone[0].tobytes() == together[row].tobytes()
+    behind = features(prepare(intensity[::-2], sigma[::-2], BL16XU_AXIS), BL16XU_AXIS)
+    assert behind.tobytes() == together[::-2].tobytes()
+
+
+def test_captured_patterns_that_must_not_be_written_are_only_read() -> None:
+    counts = np.random.default_rng(0).poisson(50.0, (4, 300)).astype(float)
+    counts.flags.writeable = False
+    assert np.isfinite(features(prepare(counts, counts, BL16XU_AXIS), BL16XU_AXIS)).all()
 
 
 def test_counts_come_back_from_intensity_and_sigma() -> None:
@@ -55,8 +98,12 @@ def test_what_was_not_measured_is_bridged() -> None:
 
 
 def test_gaps_are_bridged_by_straight_lines() -> None:
-    counts = np.array([[np.nan, 2.0, np.nan, 4.0, np.nan], [np.nan] * 5])
-    assert fill_missing(counts).tolist() == [[2, 2, 3, 4, 4], [0, 0, 0, 0, 0]]
+    counts = np.full((2, 300), np.nan)
+    counts[0, [1, 3]] = 2, 4
+    filled = prepare(counts, None, BL16XU_AXIS).counts
+    assert filled[0, :6].tolist() == [2, 2, 3, 4, 4, 4]
+    assert filled[0, 299] == 4
+    assert not filled[1].any()
 
 
 def test_baseline_stays_under_the_peaks() -> None:
