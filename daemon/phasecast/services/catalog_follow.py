@@ -1,10 +1,11 @@
 """When runs are brought into the catalog: after each scan of a daemon, or beside one, always in another process."""
 
 import logging
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,8 @@ from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
 from phasecast.records.results_list import ResultsList
 from phasecast.services.lifecycle import stop_on_signals
+from phasecast.services.priority import be_nice
+from phasecast.services.with_parent import end_with_parent, in_hand
 from phasecast.sinks.tiled_catalog import is_installed, require_installed
 
 logger = logging.getLogger(__name__)
@@ -24,10 +27,11 @@ _END_TIMEOUT_S = 120.0
 
 
 class CatalogAfterScan:
-    """Runs ``phasecast catalog sync`` in a process of its own, below everybody's priority, whenever a scan is over.
+    """Does what ``phasecast catalog sync`` does in a process of its own, below everybody's priority, after each scan.
 
     Importing tiled takes seconds and 200 MB, so that nothing of it may happen here. One process at a time; scans
-    that end meanwhile are one more run of it. What it has to say comes in the daemon's log.
+    that end meanwhile are one more run of it. What it has to say comes in the daemon's log. Without its parent it
+    brings in what it has in hand and ends.
 
     Parameters
     ----------
@@ -41,9 +45,7 @@ class CatalogAfterScan:
         if catalog not in (EMBEDDED, NONE):
             require_installed()
         self._is_wanted = catalog != NONE and is_installed()
-        self._command = [sys.executable, "-m", "phasecast.cli", "catalog", "sync", "--data-dir", str(directory.root)]
-        if catalog != EMBEDDED:
-            self._command += ["--catalog", catalog]
+        self._arguments = (directory.root, "" if catalog == EMBEDDED else catalog)
         self._asked = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -77,9 +79,30 @@ class CatalogAfterScan:
                     return
                 self._asked.clear()
             try:
-                subprocess.run(self._command, stdout=subprocess.DEVNULL, check=False)
+                process = get_context("spawn").Process(target=_sync, args=self._arguments, name="catalog", daemon=True)
+                process.start()
+                process.join()
             except OSError as error:
                 logger.error("the catalog is not brought up to date: %s", error)
+
+
+def _sync(root: Path, uri: str) -> None:
+    """Bring in what is not in the catalog; the one thing that its process does."""
+    from phasecast.services.catalog import sync
+
+    be_nice(15)
+    end_with_parent()
+    with in_hand, redirect_stdout(sys.stderr):
+        try:
+            report = sync(DataDirectory(root), uri, say=_say)
+        except PhasecastError as error:
+            _say(f"phasecast: {error}")
+        else:
+            _say(f"{report.catalog}: {len(report.brought)} brought in, {len(report.waiting)} wait")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def follow(directory: DataDirectory, uri: str, *, say: Callable[[str], None]) -> None:

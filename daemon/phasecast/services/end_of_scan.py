@@ -11,6 +11,7 @@ from typing import Any, Self
 from phasecast.core.words import words
 from phasecast.services.priority import be_nice
 from phasecast.services.report_place import note_failure
+from phasecast.services.with_parent import end_with_parent, in_hand
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +55,24 @@ def _report_on(result: Path, wishes: Mapping[str, Any]) -> None:
         note_failure(result, failure)
 
 
+def _begin_worker() -> None:
+    be_nice(10)
+    end_with_parent()
+
+
+def _finish_whole(result: Path) -> None:
+    with in_hand:
+        finish_scan(result)
+
+
 class EndOfScan:
-    """A worker process, below the priority of the live loop, for what is slow and can be done again."""
+    """A worker process, below the priority of the live loop, for what is slow and can be done again.
+
+    Without its parent it makes whole what it has in hand and ends.
+    """
 
     def __enter__(self) -> Self:
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=be_nice, initargs=(10,))
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin_worker)
         return self
 
     def __exit__(
@@ -76,4 +90,4 @@ class EndOfScan:
             elif failure is not None:
                 logger.error("no picture or summary of %s: %s", result, failure)
 
-        self._pool.submit(finish_scan, result).add_done_callback(report)
+        self._pool.submit(_finish_whole, result).add_done_callback(report)
