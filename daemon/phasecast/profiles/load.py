@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from phasecast.core.errors import ProfileError
+from phasecast.profiles.classification import is_cif
 from phasecast.profiles.scan_declaration import ScanDeclaration
 from phasecast.profiles.schema import Profile
 from phasecast.profiles.upgrade import upgrade
@@ -110,7 +111,15 @@ def _with_absolute_files(profile: Profile, folder: Path) -> Profile:
     if empty is not None:
         empty = empty.model_copy(update=absolute(empty, ("file",)))
         corrections = corrections.model_copy(update={"empty_frame": empty})
-    return profile.model_copy(update={"detector": detector, "geometry": geometry, "corrections": corrections})
+
+    def crystals(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str((folder / Path(name).expanduser()).resolve()) if is_cif(name) else name for name in names)
+
+    classes = tuple(item.model_copy(update={"structures": crystals(item.structures)}) for item in profile.classes)
+    others = {"others": crystals(profile.classification.others)}
+    update: dict[str, Any] = {"detector": detector, "geometry": geometry, "corrections": corrections}
+    update |= {"classes": classes, "classification": profile.classification.model_copy(update=others)}
+    return profile.model_copy(update=update)
 
 
 def _readable(error: ValidationError, path: Path, root: type[BaseModel] = Profile) -> ProfileError:

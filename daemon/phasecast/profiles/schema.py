@@ -1,11 +1,12 @@
 """The profile of an instrument: everything phasecast must be told about it, in one TOML file."""
 
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from phasecast.profiles.base import ProfilePart
+from phasecast.profiles.classification import Classification, PhaseClass
 from phasecast.profiles.instrument import Corrections, Detector, Geometry, PatternAxis
 from phasecast.profiles.monitors import Monitors
 from phasecast.profiles.sample import SampleNames
@@ -23,21 +24,6 @@ SourceUri = Annotated[
         pattern=r"^(files:///|simplon://|simplon2://|pva://|psi://|stins://|bluesky://|kafka://|log:///|capture://|result://).+$"
     ),
 ]
-
-
-class PhaseClass(ProfilePart):
-    """One thing a point of the sample can be."""
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name in files and programs.")
-    name_en: str = Field(min_length=1, description="Name for people, English.")
-    name_ja: str = Field(min_length=1, description="Name for people, Japanese.")
-    formula: str = Field(default="", description="Chemical formula; empty where there is none.")
-    colour: str = Field(pattern=r"^#[0-9A-Fa-f]{6}$", description="Colour on maps as #RRGGBB.")
-    role: Literal["", "steel", "rust", "outside"] = Field(
-        default="",
-        description="Part of the sample that the class belongs to; steel, rust and outside are proposed from it, "
-        "and with them the steel surface. Empty: it tells nothing of the part.",
-    )
 
 
 class Profile(ProfilePart):
@@ -84,6 +70,9 @@ class Profile(ProfilePart):
     classes: tuple[PhaseClass, ...] = Field(
         default=(), description="What a point can be, in the order of the model bundle's columns."
     )
+    classification: Classification = Field(
+        default=Classification(), description="What a model is trained for, beside the classes."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -98,6 +87,14 @@ class Profile(ProfilePart):
             raise ValueError(
                 f"detector.threshold_kev {threshold} must be below energy_kev {self.energy_kev}: "
                 "no diffracted photon would be counted"
+            )
+        wanted = self.classification.axis
+        if wanted is not None and not self.axis.tth_min_deg <= wanted.tth_min_deg < wanted.tth_max_deg <= (
+            self.axis.tth_max_deg
+        ):
+            raise ValueError(
+                f"classification.axis {wanted.tth_min_deg:g}-{wanted.tth_max_deg:g} deg must lie inside [axis], "
+                f"{self.axis.tth_min_deg:g}-{self.axis.tth_max_deg:g} deg"
             )
         self._empty_frame_can_be_scaled()
         return self

@@ -73,7 +73,7 @@ def analyst_labels(
     pattern, column, seen
         One entry per phase in a pattern, shape (entries,): its row, its column (-1 for none) and whether it is seen.
     parts
-        Smooth components in counts.
+        Smooth components in counts; no fluorescence where the detector's threshold cuts it off.
     total
         Expected counts, (n, bins), NaN where not measured.
     """

@@ -138,7 +138,11 @@ def _simulate_chunk(
     scale = (gain[:, None] * unit * detector).astype(np.float32)
     seen = visible_sigma(profiles * scale[pattern], (peaks * scale)[pattern], mean[pattern]) > VISIBLE_SIGMA
     counted = unit * detector
-    parts = SmoothParts(halo=halo * counted, fluorescence=smooth.fluorescence * counted, ferrihydrite=rust * counted)
+    parts = SmoothParts(
+        halo=halo * counted,
+        fluorescence=smooth.fluorescence * counted * places.fluoresces[:, None],
+        ferrihydrite=rust * counted,
+    )
     return SimulatedPatterns(
         axis=axis,
         mean=mean,

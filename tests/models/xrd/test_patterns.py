@@ -1,12 +1,15 @@
 """The simulation keeps the promises its labels make."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from phasecast_models.xrd.absorption import iron_attenuation_per_um
 from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES
 from phasecast_models.xrd.backgrounds import slab_absorption
-from phasecast_models.xrd.label_rule import VISIBLE_SIGMA, visible_sigma
-from phasecast_models.xrd.patterns import simulate_patterns
+from phasecast_models.xrd.label_rule import VISIBLE_SIGMA, hump_sigma, visible_sigma
+from phasecast_models.xrd.patterns import SimulatedPatterns, simulate_patterns
 from phasecast_models.xrd.peaks import entry_profiles, line_library
 from phasecast_models.xrd.task import BL16XU_COVERAGE, BL16XU_TASK
 
@@ -93,3 +96,62 @@ def test_slab_absorption_limits() -> None:
 def test_detector_sees_a_small_part_of_each_ring() -> None:
     seen = BL16XU_COVERAGE.fraction(np.array([10.0, 15, 20, 25, 30, 35.6, 40]))
     assert seen == pytest.approx([0.174, 0.126, 0.098, 0.081, 0.068, 0.058, 0.052], abs=0.001)
+
+
+@pytest.fixture(scope="module")
+def many() -> SimulatedPatterns:
+    return simulate_patterns(6000, seed=4, total_counts=(1e4, 1e7))
+
+
+def test_transmission_follows_thickness_and_matter(many: SimulatedPatterns) -> None:
+    stated = np.isfinite(many.transmission)
+    assert 1 - stated.mean() == pytest.approx(1 / 3, abs=0.03)
+    bare = stated & (many.kind == "bare_iron")
+    expected = np.exp(-iron_attenuation_per_um(10.0) * many.thickness_um[bare])
+    error = many.transmission[bare] / expected - 1
+    assert np.median(np.abs(error)) < 0.02
+    # One in ten is normalised to another beam.
+    assert 0.01 < np.mean(np.abs(error) > 0.045) < 0.15
+    assert (many.thickness_um.min(), many.thickness_um.max()) == pytest.approx((5, 20), abs=0.1)
+    resin, empty = (stated & (many.kind == kind) for kind in ("resin", "empty"))
+    assert np.median(many.transmission[resin]) > 0.95
+    assert np.median(many.transmission[empty]) == pytest.approx(1, abs=0.01)
+
+
+def test_amorphous_rust_is_labelled_as_iron_unless_its_hump_is_seen(many: SimulatedPatterns) -> None:
+    rust, bare = many.kind == "amorphous_rust", many.kind == "bare_iron"
+    peakless, other, resin = (many.labels[:, CLASSES.index(name)] for name in ("peakless_iron", "other", "resin"))
+    assert many.metal[bare].all()
+    assert not many.metal[rust].any()
+    assert peakless[bare & many.fluoresces].mean() > 0.9
+    assert peakless[rust & many.fluoresces].mean() > 0.5
+    assert 0.1 < other[rust].mean() < 0.5
+    assert not (peakless * other)[rust].any()
+    # Where the threshold cuts fluorescence off, steel looks like air: nothing may be said.
+    dark = (rust | bare) & ~many.fluoresces
+    assert dark.sum() > 30
+    assert peakless[~many.fluoresces].max() == 0
+    assert resin[rust].mean() < 0.05
+    # What shape cannot tell, transmission tells but for the overlap of thin steel and thick rust.
+    stated = np.isfinite(many.transmission) & (peakless > 0) & (rust | bare)
+    apart = (many.transmission[stated] < 0.43) == many.metal[stated]
+    assert apart.mean() > 0.85
+
+
+def test_most_of_metal_is_metal_and_none_of_resin(many: SimulatedPatterns) -> None:
+    assert many.metal[many.kind == "metal"].mean() > 0.85
+    assert not many.metal[np.isin(many.kind, ["resin", "empty"])].any()
+
+
+def test_a_hump_in_closed_form() -> None:
+    hump, total = np.zeros((1, 300), np.float32), np.full((1, 300), 50.0, np.float32)
+    hump[0, 100:131] = 10.0
+    ground = 31 * 50.0
+    assert hump_sigma(hump, total, 31)[0] == pytest.approx(310 / np.sqrt(ground + (0.003 * ground) ** 2 + 1), rel=1e-4)
+
+
+def test_without_fluorescence_no_iron_is_claimed() -> None:
+    task = replace(BL16XU_TASK, threshold_kev=7.5, made_up=60)
+    simulated = simulate_patterns(500, seed=1, task=task)
+    assert not simulated.fluoresces.any()
+    assert simulated.labels[:, CLASSES.index("peakless_iron")].max() == 0
