@@ -21,6 +21,7 @@ from phasecast.commands import (
     profiles,
     replay,
     simulate,
+    train,
 )
 from phasecast.commands.terminal import say
 from phasecast.core.errors import PhasecastError
@@ -36,9 +37,11 @@ app = typer.Typer(
 live_app = typer.Typer(help="The daemon: live streams in, result files out.", no_args_is_help=True)
 simulate_app = typer.Typer(help="Instruments that do not exist but speak the real protocols.", no_args_is_help=True)
 bench_app = typer.Typer(help="This machine, side by side with the peers that are installed.", no_args_is_help=True)
+train_app = typer.Typer(help="Model bundles from labels, or from simulation.", no_args_is_help=True)
 catalog_app = typer.Typer(help="The catalog of runs, for tiled and databroker.", no_args_is_help=True)
 app.add_typer(live_app, name="live")
 app.add_typer(simulate_app, name="simulate")
+app.add_typer(train_app, name="train")
 app.add_typer(bench_app, name="bench")
 app.add_typer(catalog_app, name="catalog")
 
@@ -58,6 +61,7 @@ app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
 app.command("page")(live.page)
 live_app.command("xrd")(live.live_xrd)
+train_app.command("xrd")(train.train_xrd)
 simulate_app.command("xrd")(simulate.simulate_xrd)
 catalog_app.command("list")(catalog.list_runs)
 catalog_app.command("show")(catalog.show_run)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.errors import RequestError
+from phasecast.core.errors import RecordsError, RequestError
 from phasecast.core.requests import LabelPoints
+from phasecast.core.result import ModelStamp
 from phasecast.records.book import Book, stamp
 from phasecast.records.journal import Entry
 from phasecast.results.reader import Result
@@ -39,6 +40,10 @@ class Label:
         Ids of the classes it holds.
     tth_deg, intensity, sigma
         The pattern as the result file has it, each of shape (bins,).
+    norm
+        What ``intensity`` is multiplied with to give counts, shape (bins,); empty in labels of the first days.
+    variance_ratio
+        How variances add up on the axis of the model, see `phasecast.xrd.rebinning`; empty where it was not known.
     confidences
         Class id to the confidence that the person was shown.
     model
@@ -60,6 +65,8 @@ class Label:
     tth_deg: NDArray[np.float64]
     intensity: NDArray[np.float32]
     sigma: NDArray[np.float32]
+    norm: NDArray[np.float32]
+    variance_ratio: tuple[float, ...]
     confidences: Mapping[str, float]
     model: Mapping[str, str]
 
@@ -71,6 +78,12 @@ class LabelBook(Book):
     def labels(self) -> list[Label]:
         """The newest label of each point that was not taken back, in order of time."""
         newest = {label.point: label for label in self._said.values() if label.id not in self._undone}
+        return sorted(newest.values(), key=lambda label: (label.time_s, label.id))
+
+    @property
+    def said(self) -> list[Label]:
+        """The newest label of each person on each point that was not taken back, in order of time."""
+        newest = {(label.point, label.who): label for label in self._said.values() if label.id not in self._undone}
         return sorted(newest.values(), key=lambda label: (label.time_s, label.id))
 
     def _clear(self) -> None:
@@ -147,6 +160,23 @@ def all_labels(directory: DataDirectory) -> list[Label]:
     return labels
 
 
+def said_in(path: Path) -> list[Label]:
+    """Return what each person says of each point in a journal of labels, in order of time.
+
+    Raises
+    ------
+    RecordsError
+        If it cannot be read, or holds lines that are no labels.
+    """
+    book = LabelBook(path)
+    book.refresh()
+    if book.defects:
+        raise RecordsError(
+            f"{book.defects} lines are no labels", where=str(path), remedy="give a journal of labels, whole"
+        )
+    return book.said
+
+
 def label_entries(request: LabelPoints, request_id: str, result: Result, *, time_s: float) -> tuple[list[Entry], int]:
     """Return one entry a point, and how many points have no pattern and cannot be labelled.
 
@@ -169,9 +199,14 @@ def label_entries(request: LabelPoints, request_id: str, result: Result, *, time
     rows = asked[result.done[asked]]
     ledger = result.ledger
     confidences = _short_decimals(np.asarray(result.confidences[rows]))
-    patterns = {name: _short_decimals(np.asarray(result.column(name)[rows])) for name in ("intensity", "sigma")}
+    names = {column.name for column in header.columns}
+    patterns = {
+        name: _short_decimals(np.asarray(result.column(name)[rows]))
+        for name in ("intensity", "sigma", "norm")
+        if name in names
+    }
     x_um, y_um = (ledger[name].to_numpy()[rows].tolist() for name in ("x_um", "y_um"))
-    model = header.model
+    models, model_of = result.models, result.model_of_points
     entries = [
         {
             **stamp(request_id, request.who, time_s),
@@ -185,9 +220,10 @@ def label_entries(request: LabelPoints, request_id: str, result: Result, *, time
             "y_um": y_um[k],
             "classes": list(request.classes),
             "confidences": dict(zip(known, confidences[k].tolist(), strict=True)),
-            "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else {},
+            "model": _identity(models[model_of[row]].stamp) if 0 <= model_of[row] < len(models) else {},
             "tth_deg": list(header.tth_deg),
             **{name: values[k].tolist() for name, values in patterns.items()},
+            "variance_ratio": list(header.processing.get("variance_ratio", ())),
             "note": request.note,
         }
         for k, row in enumerate(rows.tolist())
@@ -198,6 +234,10 @@ def label_entries(request: LabelPoints, request_id: str, result: Result, *, time
 def undo_entry(label_ids: Sequence[str], request_id: str, who: str, *, time_s: float) -> Entry:
     """Return the entry that takes labels back."""
     return {**stamp(request_id, who, time_s), "kind": "undo", "labels": list(label_ids)}
+
+
+def _identity(stamp: ModelStamp) -> dict[str, str]:
+    return {"name": stamp.name, "version": stamp.version, "sha256": stamp.sha256}
 
 
 def _label_of(entry: Entry) -> Label:
@@ -217,6 +257,8 @@ def _label_of(entry: Entry) -> Label:
         tth_deg=np.asarray(entry["tth_deg"], dtype=np.float64),
         intensity=_floats(entry["intensity"]),
         sigma=_floats(entry["sigma"]),
+        norm=_floats(entry.get("norm", ())),
+        variance_ratio=tuple(map(float, entry.get("variance_ratio", ()))),
         confidences={str(name): _float(value) for name, value in entry["confidences"].items()},
         model={str(name): str(value) for name, value in entry["model"].items()},
     )

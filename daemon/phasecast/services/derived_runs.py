@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from phasecast.core.errors import ResultFileError
+from phasecast.core.errors import BundleMismatchError, ResultFileError
 from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ResultHeader
@@ -188,6 +188,16 @@ class DerivedRuns:
         self._finished.add(uid)
         self.on_finished(sink.path)
 
+    def _variance_ratio(self) -> list[float]:
+        """How variances add up on the model's axis, for whoever brings stored patterns there; none if they cannot."""
+        classifier, integrator = self.stage.classifier, self.stage.integrator
+        if classifier is None or integrator.arm is not None:
+            return []
+        try:
+            return [round(float(value), 4) for value in integrator.rebinning(classifier.axis).variance_ratio]
+        except BundleMismatchError:
+            return []
+
     def _header(self, start: ScanStart, position: CapturePosition) -> ResultHeader:
         profile = self.profile_for(start) or self.profile
         positions = profile.positions
@@ -223,6 +233,7 @@ class DerivedRuns:
                 "error_model": "poisson",
                 "normalisation": normalisation_of(profile),
                 "created_s": time.time(),
+                **({"variance_ratio": self._variance_ratio()} if classifier is not None else {}),
                 **self.settings,
             },
             versions=software_versions(),

@@ -13,6 +13,7 @@ from phasecast.pipeline.fold import ScanFold
 from phasecast.pipeline.runner import Runner
 from phasecast.services.declaring import Declaring
 from phasecast.services.derived_runs import DerivedRuns
+from phasecast.services.model_desk import ModelDesk
 from phasecast.services.process_usage import peak_memory_mb
 from phasecast.services.rates import RateMeter
 from phasecast.sinks.publisher import DocumentPublisher
@@ -34,6 +35,7 @@ class LiveStatus:
     reader: CaptureReader
     declaring: Declaring
     switch: ScanSwitch | None
+    models: ModelDesk
     publisher: DocumentPublisher | None = None
     _frame_rate: RateMeter = field(default_factory=lambda: RateMeter(5.0))
     _growth: RateMeter = field(default_factory=lambda: RateMeter(60.0))
@@ -67,6 +69,7 @@ class LiveStatus:
             "device_note": self.runs.stage.integrator.device_note,
             "profile": self.runs.profile.name,
             "model": self._describe_model(),
+            "models": self.models.describe(),
             "publishing": self.publisher.status() if self.publisher is not None else None,
         }
 
@@ -133,4 +136,5 @@ class LiveStatus:
             "version": stamp.version,
             "sha256": stamp.sha256,
             "calibrated_on": stamp.calibrated_on,
+            "owner": stamp.owner,
         }

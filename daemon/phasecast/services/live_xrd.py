@@ -26,6 +26,7 @@ from phasecast.services.document_fetching import with_documents
 from phasecast.services.end_of_scan import EndOfScan
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.live_status import SERVICE, LiveStatus
+from phasecast.services.model_desk import KINDS, ModelDesk, model_to_begin_with
 from phasecast.services.placing import source_options, with_roots
 from phasecast.services.publishing import open_publisher
 from phasecast.services.sample_sources import SampleSources
@@ -80,6 +81,7 @@ class LiveService:
     status: StatusFile
     requests: ScanRequests
     declaring: Declaring
+    models: ModelDesk
     once: bool
 
     def run(self, stop: Event) -> None:
@@ -89,8 +91,9 @@ class LiveService:
             report = self.runner.step()
             self.requests.step(caught_up=not report.records)
             self.declaring.follow_log()
+            self.models.step(busy=report.backlog)
             self.status.write(self.describe)
-            if not report.records:
+            if not report.records and not self.models.is_busy:
                 self.capture.wait(_IDLE_WAIT_S, self.reader.position)
             if not report.backlog:
                 stop.wait(max(0.0, began_s + _TURN_S - time.monotonic()))
@@ -120,7 +123,8 @@ def run_live_xrd(options: LiveOptions) -> int:
     require_local_disk(options.data_dir)
     directory = DataDirectory(options.data_dir).create()
     use_one_thread()
-    stage = build_stage(profile, model=options.model, device=options.device, poni=options.poni)
+    model = model_to_begin_with(directory, profile, options.model)
+    stage = build_stage(profile, model=model, device=options.device, poni=options.poni)
     stage.warm_up()
     # a file that is never completed must be named before the silence closes its scan
     wires = source_options(profile)
@@ -183,6 +187,16 @@ def run_live_xrd(options: LiveOptions) -> int:
             latest=loop.latest,
         )
         stack.callback(declaring.close)
+        models = stack.enter_context(
+            ModelDesk(
+                directory=directory,
+                profile=profile,
+                stage=stage,
+                open_scans=lambda: loop.desk.open_scans,
+                read_rows=loop.runs.read_rows,
+                began_with=model,
+            )
+        )
         go_on_behind(receivers, directory.captures, loop.replay_from)
         for receiver in receivers:
             receiver.start(capture)
@@ -202,14 +216,18 @@ def run_live_xrd(options: LiveOptions) -> int:
                 reader=reader,
                 declaring=declaring,
                 switch=loop.switch,
+                models=models,
                 publisher=publisher,
             ).describe,
             status=StatusFile(directory.status / f"{SERVICE}.json"),
             declaring=declaring,
+            models=models,
             requests=ScanRequests(
                 Mailbox(directory.requests, max_bytes=SCAN_REQUEST_BYTES),
                 lambda uid, who: _close_scan(runner, loop.desk, uid, who),
                 declaring.take,
+                others=models.serve,
+                other_kinds=KINDS,
             ),
             once=options.once,
         ).run(stop)

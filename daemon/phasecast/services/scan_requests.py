@@ -1,4 +1,4 @@
-"""What people ask of the running daemon: to declare and to close scans."""
+"""What people ask of the running daemon: to declare and to close scans, to train and to choose models."""
 
 import logging
 import time
@@ -37,6 +37,10 @@ class ScanRequests:
         Closes the scan of that uid in the name of a person; returns False if it is not open.
     declare
         Takes or refuses declarations.
+    others
+        Serves requests of further kinds; None from it: the request has to wait.
+    other_kinds
+        Those kinds.
     interval_s
         Least time between two looks.
     clock
@@ -49,12 +53,16 @@ class ScanRequests:
         close: Callable[[ScanUid, str], bool],
         declare: TakeDeclaration,
         *,
+        others: Callable[[RequestId, Request], Answer | None] = lambda _id, _request: None,
+        other_kinds: tuple[str, ...] = (),
         interval_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._mailbox = mailbox
         self._close = close
         self._declare = declare
+        self._others = others
+        self._kinds = (*_KINDS, *other_kinds)
         self._interval_s = interval_s
         self._clock = clock
         self._looked_s = float("-inf")
@@ -72,7 +80,7 @@ class ScanRequests:
             return
         self._looked_s = self._clock()
         try:
-            for request_id, request in self._mailbox.pending(_KINDS):
+            for request_id, request in self._mailbox.pending(self._kinds):
                 # once done, only the answer may have to be written again
                 done = self._answers.get(request_id) or self._serve(request_id, request, caught_up=caught_up)
                 if done is None:
@@ -87,7 +95,7 @@ class ScanRequests:
         if isinstance(request, DeclareScan):
             return self._declare(request_id, request, caught_up=caught_up)
         if not isinstance(request, CloseScan):
-            return None
+            return self._others(request_id, request)
         if self._close(ScanUid(request.scan_uid), request.who):
             logger.warning("scan %s is declared over by %s", request.scan_uid, request.who)
             return answer("scan_closed")

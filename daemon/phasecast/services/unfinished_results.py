@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phasecast.core.documents import MODEL_AXIS
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.record import CapturePosition
-from phasecast.core.documents import MODEL_AXIS
 from phasecast.core.result import ResultHeader, UsedModel
 from phasecast.results import open_result, repair
 from phasecast.results.reader import Result

@@ -94,6 +94,13 @@ class Classifier:
             loaded = load_bundle(name)
         except BundleError as error:
             raise BundleMismatchError(str(error), where=f"profile {profile.name}") from error
+        owner = str(loaded.card.get("owner", ""))
+        if bundle is None and owner:
+            raise BundleMismatchError(
+                f"the bundle was trained on the labels of {owner}, so it is nobody's default",
+                where=f"profile {profile.name}: default_bundle",
+                remedy="name it with --model if it shall be used",
+            )
         return cls(loaded, profile)
 
     @property

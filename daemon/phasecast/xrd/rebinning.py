@@ -6,6 +6,7 @@ counts in each of them: the square of the sum of its shares is more than the sum
 known for each bin from the shares themselves, for pixels of equal counts; leaving it out gives sigma 16 % too low.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from phasecast.xrd.patterns import AxisPatterns, bin_centres_deg
 _STEP_TOLERANCE = 1e-6
 """In steps of the archive axis."""
 USUAL_VARIANCE_RATIO = 1.42
-"""Where nobody knows the geometry any more: variance of a bin of two over the sum of theirs, at BL16XU."""
+"""Where it was not written down: variance of a bin of two over the sum of theirs, median over the bins of BL16XU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,8 +71,15 @@ class Rebinning:
         )
 
 
-def usual_rebinning(archive: PatternAxis, wanted: PatternAxis) -> Rebinning:
-    """Return the way between two axes for patterns of which the geometry is not known any more.
+def rebinning_between(archive: PatternAxis, wanted: PatternAxis, variance_ratio: Sequence[float] = ()) -> Rebinning:
+    """Return the way between two axes for patterns of which the geometry is not at hand.
+
+    Parameters
+    ----------
+    archive, wanted
+        The axes.
+    variance_ratio
+        See `Rebinning`, as it was written down; what is usual if it is empty or of another axis.
 
     Raises
     ------
@@ -79,7 +87,9 @@ def usual_rebinning(archive: PatternAxis, wanted: PatternAxis) -> Rebinning:
         If the wanted axis is not made of whole bins of the archive's.
     """
     first, each = _whole_bins(archive, wanted)
-    ratio = np.full(wanted.bins, 1.0 if each == 1 else USUAL_VARIANCE_RATIO)
+    ratio = np.asarray(variance_ratio, np.float64)
+    if ratio.shape != (wanted.bins,):
+        ratio = np.full(wanted.bins, 1.0 if each == 1 else USUAL_VARIANCE_RATIO)
     return Rebinning(axis=wanted, first=first, bins_each=each, variance_ratio=ratio)
 
 
@@ -114,8 +124,8 @@ def _whole_bins(archive: PatternAxis, wanted: PatternAxis) -> tuple[int, int]:
     whole = abs(first - round(first)) < _STEP_TOLERANCE and abs(each - round(each)) < _STEP_TOLERANCE
     if not whole or round(each) < 1 or round(first) < 0 or round(end) > archive.bins:
         raise BundleMismatchError(
-            f"bins of {wanted.step_deg:g} deg from {wanted.tth_min_deg:g} deg are not made of whole bins of the profile's "
-            f"axis, {archive.step_deg:g} deg from {archive.tth_min_deg:g} deg",
+            f"bins of {wanted.step_deg:g} deg from {wanted.tth_min_deg:g} deg are not made of whole bins of the "
+            f"profile's axis, {archive.step_deg:g} deg from {archive.tth_min_deg:g} deg",
             remedy="points that were measured before keep the confidences of the model before",
         )
     return round(first), round(each)

@@ -1,0 +1,185 @@
+"""Trains a bundle on labels, or from simulation alone: what `phasecast train xrd` does."""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import BundleMismatchError
+from phasecast.records.status import StatusFile
+from phasecast.services.lifecycle import stop_on_signals
+from phasecast.services.priority import be_nice
+from phasecast.services.training_labels import TrainingError, checked_labels
+from phasecast.services.training_process import CANCELLED, SERVICE
+from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle
+from phasecast_models.xrd.examples import LabelError
+from phasecast_models.xrd.fine_tuning import FineTunePlan, TrainingCancelledError, fine_tune
+from phasecast_models.xrd.training import TrainingPlan, train
+
+logger = logging.getLogger(__name__)
+
+NICE = 10
+
+Effort = Literal["full", "quick"]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """What `phasecast train xrd` can be told; names as on the command line.
+
+    Parameters
+    ----------
+    output
+        Folder of the new bundle; must not exist.
+    data_dir
+        Data directory whose labels teach, and where the status is written; None: neither.
+    labels
+        Journals of labels; all of the data directory if empty. With neither, simulation alone teaches.
+    scans, trusted
+        See `checked_labels`.
+    base
+        Bundle that is trained further.
+    name, version, owner
+        What the new bundle carries; the base's name if empty.
+    seed, effort
+        Of the training.
+    while_open
+        Whether it is cancelled when standard input is closed: whoever started it is gone.
+    """
+
+    output: Path
+    data_dir: Path | None = None
+    labels: tuple[Path, ...] = ()
+    scans: tuple[str, ...] = ()
+    trusted: str = ""
+    base: str = "bl16xu-rust"
+    name: str = ""
+    version: str = "1"
+    owner: str = ""
+    seed: int = 1
+    effort: Effort = "full"
+    while_open: bool = False
+
+
+def plan_of(effort: Effort, seed: int) -> FineTunePlan:
+    """Return the plan of an effort: ``quick`` shows in seconds whether anything comes of the labels."""
+    if effort == "full":
+        return FineTunePlan(seed=seed)
+    return FineTunePlan(seed=seed, replay=400, repeats=6, epochs=2, calibration_replay=500, measured_replay=500)
+
+
+def run_training(options: TrainOptions, *, say: Say) -> int:
+    """Train as told; return the exit status: 0, or `CANCELLED`.
+
+    A signal cancels it. The bundle appears whole or not at all.
+
+    Parameters
+    ----------
+    options
+        What is wanted.
+    say
+        Takes one line now and then.
+
+    Raises
+    ------
+    PhasecastError
+        If there is nothing to learn from, the base cannot be used, or the folder exists.
+    """
+    be_nice(NICE)
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        if options.while_open:
+            threading.Thread(target=_stop_at_end_of_input, args=(stop,), name="input", daemon=True).start()
+        report = _Report(options, say)
+        try:
+            bundle = _train(options, report, stop.is_set)
+        except TrainingCancelledError as cancelled:
+            report.end("cancelled", str(cancelled))
+            say(str(cancelled))
+            return CANCELLED
+        except Exception as error:
+            report.end("failed", str(error))
+            raise
+        report.end("done", f"{bundle.name} {bundle.version}")
+    return 0
+
+
+def _train(options: TrainOptions, report: "_Report", cancelled: Callable[[], bool]) -> Bundle:
+    if options.output.exists():
+        raise TrainingError("exists already", where=str(options.output), remedy="bundles are never overwritten")
+    directory = DataDirectory(options.data_dir) if options.data_dir is not None else None
+    if directory is None and not options.labels:
+        if options.effort == "quick":
+            raise TrainingError(
+                "simulation alone is never quick", where="--effort", remedy="give labels, or leave it out"
+            )
+        plan = TrainingPlan(seed=options.seed)
+        return train(options.output, plan, name=options.name or "xrd", progress=report.line)
+    try:
+        base = load_bundle(options.base)
+    except BundleError as error:
+        raise BundleMismatchError(str(error), where="--base") from error
+    checked = checked_labels(directory, base, files=options.labels, scans=options.scans, trusted=options.trusted)
+    left_out = "".join(f", {count} left out ({reason})" for reason, count in checked.left_out.items())
+    report.line(f"{len(checked.examples)} labels{left_out}")
+    try:
+        return fine_tune(
+            base,
+            checked.examples,
+            options.output,
+            plan=plan_of(options.effort, options.seed),
+            name=options.name or base.name,
+            version=options.version,
+            owner=options.owner,
+            progress=report.line,
+            cancelled=cancelled,
+        )
+    except LabelError as error:
+        raise TrainingError(str(error)) from error
+    except BundleError as error:
+        raise TrainingError(str(error)) from error
+
+
+class _Report:
+    """Says how far a training is, on the terminal and in the status of the data directory."""
+
+    def __init__(self, options: TrainOptions, say: Say) -> None:
+        self._say = say
+        self._about = {
+            "service": SERVICE,
+            "model": options.output.name,
+            "owner": options.owner,
+            "effort": options.effort,
+            "began_s": time.time(),
+        }
+        status = options.data_dir / "status" if options.data_dir is not None else None
+        self._file = StatusFile(status / f"{SERVICE}.json") if status is not None and status.is_dir() else None
+        self._write("running", "")
+
+    def line(self, text: str) -> None:
+        """Say one line."""
+        self._say(text)
+        self._write("running", text)
+
+    def end(self, state: str, detail: str) -> None:
+        """Say how it ended."""
+        self._write(state, detail)
+
+    def _write(self, state: str, detail: str) -> None:
+        if self._file is not None:
+            content: dict[str, Any] = {**self._about, "state": state, "detail": detail}
+            self._file.write(lambda: content, now=True)
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
