@@ -4,19 +4,22 @@ import base64
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import msgpack
 import numpy as np
 
 from phasecast.core.errors import SourceError
+from phasecast.sources.loose_documents import LooseDocuments, Named
 
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".jsonl"
+UNCLAIMED = f"_unclaimed{SUFFIX}"
+"""File of documents whose run is not known; no uid of a run may begin so."""
 _PREFIX = b"jsonl"
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _MAX_LINE_BYTES = 16 << 20
@@ -29,43 +32,82 @@ class DocumentLines:
     It never fails: what cannot be written is counted and named once, for the capture holds it as it came. A run
     whose start comes again, because its capture is read again after a crash, is written anew from there.
 
+    A document goes to the run that it names, itself or through a descriptor or resource, and is never guessed to be
+    of the only run at hand. Resources without a run wait in memory until a document of a run names them.
+
     Parameters
     ----------
     folder
         Where the files lie; made with the first of them.
+    unclaimed
+        What becomes of documents whose run has not started here: appended to the file `UNCLAIMED`, counted and said
+        once; left out; or written to the run that is open, where whoever calls has one run alone. After a crash the
+        first may hold a document twice.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, unclaimed: Literal["kept", "left out", "of the run"] = "kept") -> None:
         self._folder = folder
+        self._policy = unclaimed
         self._files: dict[str, TextIO] = {}
         self._run_of: dict[str, str] = {}
+        self._loose = LooseDocuments()
         self.failures = 0
         """Documents that are not in a file."""
+        self.unclaimed = 0
+        """Documents whose run is not known."""
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Write one document; one of a run that has not started here is left out."""
+        """Write one document."""
         uid = self._run(name, doc)
-        if uid is None:
-            return
         try:
-            if name == "start":
+            if name == "start" and uid is not None:
                 self._begin(uid)
-            file = self._files.get(uid)
-            if file is None:
+            if self._policy == "of the run":
+                uid = next(iter(self._files), None)
+            if uid is None or uid not in self._files:
+                given_up = self._loose.take(name, doc)
+                self._keep_unclaimed([(name, doc)] if given_up is None else given_up)
                 return
-            file.write(json.dumps({"name": name, "doc": doc}, default=_plain) + "\n")
-            file.flush()
+            for named, document in self._loose.named_by(doc):
+                self._run(named, {**document, "run_start": uid})
+                self._write(self._files[uid], named, document)
+            self._write(self._files[uid], name, doc)
             if name == "stop":
                 self._end(uid)
         except (OSError, TypeError, ValueError, RecursionError) as error:
-            if not self.failures:
-                logger.error("%s: documents of run %s cannot be written: %s", self._folder, uid, error)
-            self.failures += 1
+            self._fail(f"of run {uid}", error)
 
     def close(self) -> None:
         """Close every file; idempotent."""
+        try:
+            self._keep_unclaimed(list(self._loose.drain()))
+        except (OSError, TypeError, ValueError, RecursionError) as error:
+            self._fail("of no run", error)
         for uid in list(self._files):
             self._end(uid)
+
+    def _write(self, file: TextIO, name: str, doc: Mapping[str, Any]) -> None:
+        file.write(json.dumps({"name": name, "doc": doc}, default=_plain) + "\n")
+        file.flush()
+
+    def _keep_unclaimed(self, documents: Sequence[Named]) -> None:
+        if self._policy == "left out" or not documents:
+            return
+        path = self._folder / UNCLAIMED
+        if not self.unclaimed:
+            name, doc = documents[0]
+            names = str(doc.get("descriptor") or doc.get("run_start") or doc.get("resource") or "no run")[:60]
+            logger.warning("%s: documents of no known run are kept there; the first, %s, names %s", path, name, names)
+        self.unclaimed += len(documents)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            for name, doc in documents:
+                self._write(file, name, doc)
+
+    def _fail(self, whose: str, error: Exception) -> None:
+        if not self.failures:
+            logger.error("%s: documents %s cannot be written: %s", self._folder, whose, error)
+        self.failures += 1
 
     def _begin(self, uid: str) -> None:
         self._end(uid)
@@ -89,8 +131,6 @@ class DocumentLines:
         else:
             named = (doc.get(key) for key in ("descriptor", "resource", "stream_resource"))
             run = next((self._run_of[uid] for uid in named if isinstance(uid, str) and uid in self._run_of), None)
-            if run is None and len(self._files) == 1:
-                run = next(iter(self._files))  # resources of old plans name no run
         if not isinstance(run, str) or not _UID.fullmatch(run):
             return None
         uid = doc.get("uid")

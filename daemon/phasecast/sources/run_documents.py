@@ -77,7 +77,7 @@ def write_run(path: Path, run: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as part:
-            lines = DocumentLines(Path(part))
+            lines = DocumentLines(Path(part), unclaimed="of the run")
             for name, doc in run:
                 lines(name, doc)
             lines.close()
@@ -122,7 +122,7 @@ def bring_from_capture(directory: DataDirectory, uids: set[str], start: CaptureP
             tempfile.TemporaryDirectory(dir=directory.documents, prefix=".part-") as part,
             CaptureReader(directory.captures, start) as reader,
         ):
-            lines = DocumentLines(Path(part))
+            lines = DocumentLines(Path(part), unclaimed="left out")
             descriptors: set[object] = set()
             for record in reader.read_available():
                 if not wanted:
