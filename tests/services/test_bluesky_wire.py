@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.record import CapturePosition, Channel, RawRecord
 from phasecast.results import open_result
 from phasecast.services.publishing import read_publish_address
+from phasecast.services.replay import ReplayOptions, replay
 from phasecast.sinks.publisher import DocumentPublisher
 from phasecast.sources.capture import CaptureWriter
 from phasecast.sources.curve import client_keys
@@ -193,6 +195,28 @@ def test_frames_lie_in_the_capture_as_they_were_packed_in_the_file(outcome: Outc
             for store_name, segment, offset, number in zip(*columns, strict=True)
         ]
     np.testing.assert_array_equal([store.read(reference) for reference in references], pixels)
+
+
+@pytest.mark.parametrize("is_moved", [False, True], ids=["where it was", "moved"])
+def test_documents_alone_are_replayed_with_the_files_that_they_name(
+    outcome: Outcome, tmp_path: Path, is_moved: bool
+) -> None:
+    frames = outcome.setup.folder / "frames"
+    if is_moved:
+        shutil.copytree(frames, tmp_path / "disk" / "frames")
+        frames = tmp_path / "disk"
+    for path, replayed in zip(outcome.results, ("step", "fly"), strict=True):
+        with open_result(path) as live:
+            lines = outcome.setup.data_dir / "documents" / f"{live.header.raw_uid}.jsonl"
+        options = ReplayOptions(
+            data_dir=tmp_path / replayed, profile="bl16xu", frames=frames, compare=(path,), reports=False
+        )
+        report = replay(lines, options)
+        (sums,) = report.ledgers.values()
+        assert sums == {"done": ROWS * POINTS}
+        differences = report.comparisons[str(path)]["differences"]
+        # stream documents bear no time: when they came is known to the capture alone
+        assert [difference.split(" of ")[0] for difference in differences] == ["time_s"] * (replayed == "fly")
 
 
 def test_remote_dispatcher_reads_the_results_as_valid_documents_of_its_own(outcome: Outcome) -> None:

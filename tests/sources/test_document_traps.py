@@ -16,7 +16,7 @@ from phasecast.core.frame import Frame, datum_key
 from phasecast.core.scan import Defect, PointMeasured, ScanStart
 from phasecast.sources.document_codec import decode_document
 from phasecast.sources.document_frames import FrameFetcher
-from phasecast.sources.document_roots import DocumentRoot, DocumentRoots
+from phasecast.sources.document_roots import DocumentRoot, DocumentRoots, OutsideRootsError, moved_roots
 from phasecast.sources.documents import DocumentDecoder
 from phasecast.sources.frame_file import read_frame_file
 from phasecast.sources.hdf5_values import Hdf5Values
@@ -305,3 +305,27 @@ def test_several_detectors_are_asked_about_and_one_can_be_named(tmp_path: Path) 
         )
         assert len(wire.of(Frame)) == frames
         assert [defect.reason for defect in wire.of(Defect)] == ["several detectors"] * (1 - frames)
+
+
+def test_a_file_that_was_moved_is_found_by_the_longest_end_of_its_path_and_nothing_outside(
+    tmp_path: Path,
+) -> None:
+    disk = tmp_path / "disk"
+    for name in ("x.h5", "run2/x.h5", "run2/y.h5"):
+        (disk / name).parent.mkdir(parents=True, exist_ok=True)
+        (disk / name).touch()
+    (tmp_path / "secret.h5").touch()
+    stated = [
+        "/data/gpfs/run2/x.h5",
+        "/data/gpfs/run1/x.h5",
+        "/data/gpfs/../secret.h5",
+        "secret.h5",
+        str(disk / "new.h5"),
+    ]
+    roots = DocumentRoots(moved_roots(stated, disk))
+    assert roots.find("/data/gpfs/run2/x.h5") == disk / "run2/x.h5"
+    assert roots.find("file:///data/gpfs/run2/y.h5") == disk / "run2/y.h5"
+    assert roots.find(str(disk / "new.h5")) == disk / "new.h5"
+    for path in (stated[2], "secret.h5", str(tmp_path / "secret.h5"), "/elsewhere/x.h5"):
+        with pytest.raises(OutsideRootsError):
+            roots.find(path)

@@ -1,7 +1,7 @@
 """Where files that documents name may be read, and where those places lie on this machine."""
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Self
@@ -88,6 +88,29 @@ class DocumentRoots:
             where=stated[:200],
             remedy="allow its folder with --document-root or documents.roots of the profile",
         )
+
+
+def moved_roots(stated: Iterable[str], folder: Path) -> tuple[DocumentRoot, ...]:
+    """Return under which names a folder holds files that may have been moved there: it keeps the end of their path.
+
+    Parameters
+    ----------
+    stated
+        Paths of the files as documents have them.
+    folder
+        Where they lie now, absolute. A file that lies below it by its stated path is not looked for elsewhere.
+    """
+    roots = {PurePosixPath(folder): None}
+    for path in map(_posix, stated):
+        if not path.is_absolute() or ".." in path.parts or any(path.is_relative_to(root) for root in roots):
+            continue
+        # the longest end that is there tells most surely that it is this file
+        above = next((root for root in reversed(path.parents) if (folder / path.relative_to(root)).is_file()), None)
+        if above is not None:
+            roots[above] = None
+    # of two names of one folder the longer one is the more precise
+    ordered = sorted(roots, key=lambda root: -len(root.parts))
+    return tuple(DocumentRoot(stated=root, local=folder) for root in ordered)
 
 
 def _inside(path: Path, root: Path) -> Path:

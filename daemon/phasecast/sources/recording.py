@@ -16,14 +16,12 @@ from phasecast.sources import directory, documents
 from phasecast.sources.capture import CaptureWriter
 from phasecast.sources.capture_format import list_segments
 from phasecast.sources.document_lines import read_document_lines
+from phasecast.sources.document_refetch import Entry, roots_of_named, with_named_frames
 from phasecast.sources.uri import SourceOptions, open_source
 
 _LISTINGS = 3
 """The first may have begun before a file was there, and two looks must agree on it."""
 _POLL_S = 0.02
-
-Entry = tuple[float, Channel, list[bytes]]
-"""Time in POSIX s, wire, parts."""
 
 
 class _Collector:
@@ -59,7 +57,8 @@ def record_files(
     documents_file
         Documents as JSON lines; None for none.
     frames_folder
-        Folder of frame files; None for none. Nothing is written there.
+        Folder of frame files; None for none. Nothing is written there. If documents name files that are there, those
+        are read as documents say; else it is looked through for frames.
     options
         How frame files are found.
     stop
@@ -74,8 +73,15 @@ def record_files(
     """
     if list_segments(captures):
         return
-    frames = _frames(frames_folder, options, stop) if frames_folder is not None else []
+    frames: list[Entry] = []
     lines = _documents(documents_file) if documents_file is not None else iter(())
+    if documents_file is not None and frames_folder is not None and frames_folder.is_dir():
+        named = roots_of_named(read_document_lines(documents_file), frames_folder, options)
+        if named is not None:
+            lines = with_named_frames(read_document_lines(documents_file), named, options, stop)
+            frames_folder = None
+    if frames_folder is not None:
+        frames = _frames(frames_folder, options, stop)
     partial = captures.with_name(f".{captures.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     with CaptureWriter(partial) as writer:
