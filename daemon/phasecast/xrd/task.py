@@ -12,7 +12,7 @@ from phasecast_models.xrd.alike import same_lines
 from phasecast_models.xrd.axis import PatternAxis
 from phasecast_models.xrd.crystal_files import structure_from_cif
 from phasecast_models.xrd.structures import Structure, StructureError, get_structure, load_structures
-from phasecast_models.xrd.task import BL16XU_TASK, RingCoverage, Task, TaskClass, TaskError
+from phasecast_models.xrd.task import BL16XU_TASK, ClassKind, RingCoverage, Task, TaskClass, TaskError
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,8 @@ FINEST_BIN_DEG = 0.1
 """Bins of a model are no finer; those of the archive axis are."""
 
 _METAL_GRAINS, _METAL_SIZE_NM = 2.0, 45.0
+
+_WITHOUT_LINES: dict[str, ClassKind] = {"resin": "resin", "bare_iron": "bare_iron", "other": "other"}
 
 Tell = Callable[[str], None]
 
@@ -95,14 +97,14 @@ def _task_class(phase: PhaseClass, where: str, tell: Tell) -> TaskClass:
     shipped = next((item for item in BL16XU_TASK.classes if item.id == phase.id), None)
     place = f"{where}: class {phase.id}"
     kind = phase.kind or _usual_kind(phase, shipped)
-    if kind in ("resin", "bare_iron", "other"):
+    if kind in _WITHOUT_LINES:
         if phase.structures:
             raise ProfileError(
                 f"kind {kind} takes no structures",
                 where=place,
                 remedy="leave them out, or choose kind mineral or metal",
             )
-        return TaskClass(id=phase.id, kind=kind)  # type: ignore[arg-type]
+        return TaskClass(id=phase.id, kind=_WITHOUT_LINES[kind])
     if phase.structures:
         structures = tuple(_structure(name, phase.id, place, tell) for name in phase.structures)
     else:

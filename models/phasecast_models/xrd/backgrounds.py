@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast_models.xrd.axis import PatternAxis
-from phasecast_models.xrd.task import SHIPPED_AXIS_KEV, angle_at_energy
+from phasecast_models.xrd.task import HUMP_ENERGY_KEV, angle_at_energy
 
 Floats = NDArray[np.float32]
 
@@ -50,7 +50,7 @@ def smooth_backgrounds(mix: BackgroundMix, axis: PatternAxis, rng: np.random.Gen
     patterns = len(mix.halo)
     tth = axis.tth_deg
     unit = (tth - tth.mean()) / (tth[-1] - tth.mean())
-    wider = SHIPPED_AXIS_KEV / axis.energy_kev
+    wider = HUMP_ENERGY_KEV / axis.energy_kev
     halo = _hump(tth, angle_at_energy(rng.normal(15.3, 0.6, patterns), axis), rng.uniform(3.5, 7.0, patterns) * wider)
     second = _hump(tth, angle_at_energy(rng.normal(28, 1.2, patterns), axis), rng.uniform(6, 11, patterns) * wider)
     halo += rng.uniform(0.0, 0.35, patterns)[:, None] * second
@@ -82,7 +82,7 @@ def _glass(amount: NDArray[np.float64], axis: PatternAxis, rng: np.random.Genera
     """Glass, peat, kerogen: one to three humps anywhere, but a first one alone not where resin has its own."""
     patterns, tth = len(amount), axis.tth_deg
     resin = angle_at_energy(15.3, axis)
-    wider = SHIPPED_AXIS_KEV / axis.energy_kev
+    wider = HUMP_ENERGY_KEV / axis.energy_kev
     out = np.zeros((patterns, axis.bins))
     for number in range(3):
         centre = rng.uniform(tth[0] + 1, tth[-1] + 2, patterns)

@@ -75,9 +75,10 @@ def place_shares(task: Task) -> dict[str, float]:
     a third as often, to be told from the classes there are.
     """
     shares = dict(PLACES)
-    for kind, host in (("rust", "oxide"), ("metal", "metal")):
-        if not task.hosted(host):  # type: ignore[arg-type]
-            del shares[kind]
+    if not task.hosted("oxide"):
+        del shares["rust"]
+    if not task.hosted("metal"):
+        del shares["metal"]
     if task.column_of("resin") is None:
         shares["resin"] /= 3
     if task.column_of("bare_iron") is None:

@@ -4,28 +4,24 @@ Nothing is put right in silence: a structure that can be read but would give wro
 that names the atom.
 """
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import gemmi
 import numpy as np
-from numpy.typing import NDArray
 
+from phasecast_models.xrd.crystal_doubts import (
+    OXYGEN_LABELS,
+    Symmetry,
+    atom_doubts,
+    content_doubts,
+    overlaps,
+    settings_of,
+    symmetry_doubts,
+)
 from phasecast_models.xrd.structures import Atom, Structure, StructureError
 
 DEFAULT_U_ISO_A2 = 0.006
-CLOSEST_ANGSTROM = 0.6
-"""Two atoms nearer than this cannot both be there; the shortest bond, H-H in hydrogen, measures 0.74 A."""
-
-_SAME_ATOM_ANGSTROM = 0.4
-"""Images of one atom nearer than this are one atom on a special position (gemmi's own limit)."""
 _MOST_ATOMS = 1000
-# Water and hydroxyl, as mineral databases label them.
-_OXYGEN_LABELS = ("wat", "ow", "oh", "o-h")
-_FORMULA_PART = re.compile(r"([A-Z][a-z]?)\s*([0-9.]*)")
-
-Positions = NDArray[np.float64]
 
 
 def structure_from_cif(
@@ -64,9 +60,10 @@ def structure_from_cif(
     atoms = tuple(_atom(site, where) for site in small.sites)
     symmetry = _symmetry(small, where)
     doubts = [
-        *_symmetry_doubts(symmetry, small.cell, atoms),
-        *_atom_doubts(atoms, _text(block, "_chemical_formula_sum", "_chemical_formula_structural")),
-        *_overlaps(atoms, small.cell, symmetry.used),
+        *symmetry_doubts(symmetry, small.cell, atoms),
+        *atom_doubts(atoms, _text(block, "_chemical_formula_sum", "_chemical_formula_structural")),
+        *content_doubts(atoms, small.cell, symmetry.used, _text(block, "_chemical_formula_sum")),
+        *overlaps(atoms, small.cell, symmetry.used),
     ]
     a, b, c, alpha, beta, gamma = (round(value, 6) for value in small.cell.parameters)
     amcsd = _text(block, "_database_code_amcsd")
@@ -89,8 +86,10 @@ def _block(source: str | Path) -> tuple[gemmi.cif.Block, str]:
     is_text = "\n" in text
     where = "CIF text" if is_text else text
     try:
-        document = gemmi.cif.read_string(text) if is_text else gemmi.cif.read(text)
-    except (RuntimeError, ValueError, OSError, UnicodeDecodeError) as error:
+        # Authors' names come in any encoding, which says nothing of the crystal.
+        content = text if is_text else Path(text).read_bytes().decode("utf-8", errors="replace")
+        document = gemmi.cif.read_string(content)
+    except (RuntimeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise StructureError(f"{where}: not a readable CIF ({reason})") from error
     blocks = [block for block in document if block.find_values("_atom_site_fract_x")]
@@ -101,7 +100,7 @@ def _block(source: str | Path) -> tuple[gemmi.cif.Block, str]:
 
 
 def _atom(site: gemmi.SmallStructure.Site, where: str) -> Atom:
-    element = "O" if site.label.lower().startswith(_OXYGEN_LABELS) else str(site.element.name)
+    element = "O" if site.label.lower().startswith(OXYGEN_LABELS) else str(site.element.name)
     if element == "X":
         raise StructureError(
             f"{where}: atom {site.label!r} is of no known element - give _atom_site_type_symbol or rename it"
@@ -120,16 +119,7 @@ def _atom(site: gemmi.SmallStructure.Site, where: str) -> Atom:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Symmetry:
-    """The group that is used, and what else the file states: (what, group) pairs, with None where it is unknown."""
-
-    used: gemmi.SpaceGroup
-    source: str
-    stated: tuple[tuple[str, tuple[gemmi.SpaceGroup, ...]], ...]
-
-
-def _symmetry(small: gemmi.SmallStructure, where: str) -> _Symmetry:
+def _symmetry(small: gemmi.SmallStructure, where: str) -> Symmetry:
     by_operations = by_hall = None
     stated: list[tuple[str, tuple[gemmi.SpaceGroup, ...]]] = []
     try:
@@ -148,106 +138,15 @@ def _symmetry(small: gemmi.SmallStructure, where: str) -> _Symmetry:
     name = small.spacegroup_hm.strip().lstrip("*").strip()
     by_name = gemmi.find_spacegroup_by_name(name, small.cell.alpha, small.cell.gamma, "2") if name else None
     if name:
-        settings = [by_name] if by_name and ":" in name else _settings(by_name)
+        settings = [by_name] if by_name and ":" in name else settings_of(by_name)
         stated.append((f"symbol {name!r}", tuple(settings)))
     if small.spacegroup_number:
         number = int(small.spacegroup_number)
         stated.append((f"number {number}", tuple(g for g in gemmi.spacegroup_table() if g.number == number)))
     for used, source in ((by_operations, "operations"), (by_hall, "Hall symbol"), (by_name, "symbol")):
         if used is not None:
-            return _Symmetry(used=used, source=source, stated=tuple(stated))
+            return Symmetry(used=used, source=source, stated=tuple(stated))
     raise StructureError(f"{where}: needs symmetry operations, a Hall symbol or a known space group symbol")
-
-
-def _settings(group: gemmi.SpaceGroup | None) -> list[gemmi.SpaceGroup]:
-    """Return every setting with the same symbol: both origins, both axes."""
-    if group is None:
-        return []
-    return [item for item in gemmi.spacegroup_table() if item.number == group.number and item.hm == group.hm]
-
-
-def _symmetry_doubts(symmetry: _Symmetry, cell: gemmi.UnitCell, atoms: tuple[Atom, ...]) -> list[str]:
-    used = symmetry.used
-    doubts = []
-    for what, groups in symmetry.stated:
-        if any(group.xhm() == used.xhm() for group in groups):
-            continue
-        if not groups:
-            doubts.append(f"{what} is of no known space group; the {symmetry.source} say {used.xhm()!r}")
-            continue
-        effect = _effect(used, groups[0], cell, atoms)
-        doubts.append(f"{what} disagrees with the {symmetry.source}, which say {used.xhm()!r} and are used; {effect}")
-    if symmetry.source == "symbol":
-        rivals = [group for group in _settings(used) if group.ext in ("1", "2") and group.xhm() != used.xhm()]
-        for rival in rivals:
-            effect = _effect(used, rival, cell, atoms)
-            doubts.append(f"without operations {used.xhm()!r} was assumed, it might be {rival.xhm()!r}; {effect}")
-    return doubts
-
-
-def _effect(used: gemmi.SpaceGroup, rival: gemmi.SpaceGroup, cell: gemmi.UnitCell, atoms: tuple[Atom, ...]) -> str:
-    for atom in atoms:
-        here, there = (len(_images(atom, cell, group)) for group in (used, rival))
-        if here != there:
-            return f"atom {atom.label} stands {here} times in the cell, by the other {there} times"
-    return f"every atom, {atoms[0].label} first, stands in the cell equally often by both"
-
-
-def _atom_doubts(atoms: tuple[Atom, ...], formula: str) -> list[str]:
-    doubts = []
-    for atom in atoms:
-        if atom.occupancy <= 0 or atom.occupancy > 1.001:
-            doubts.append(f"atom {atom.label} has the occupancy {atom.occupancy:g}, which is not between 0 and 1")
-        elif atom.occupancy < 0.999:
-            doubts.append(f"atom {atom.label} is there in part only, occupancy {atom.occupancy:g}")
-    listed = {part[0] for part in _FORMULA_PART.findall(formula)}
-    present = {"H" if atom.element == "D" else atom.element for atom in atoms}
-    if "H" in listed and "H" not in present:
-        held = [atom.label for atom in atoms if atom.label.lower().startswith(_OXYGEN_LABELS)]
-        at = f", probably at {', '.join(held)}" if held else ""
-        doubts.append(f"atom H is in the formula {formula!r} but has no site{at}; it is left out")
-    for atom in atoms if listed else ():
-        element = "H" if atom.element == "D" else atom.element
-        if element not in listed:
-            doubts.append(f"atom {atom.label} was read as {element}, which the formula {formula!r} does not hold")
-    return doubts
-
-
-def _overlaps(atoms: tuple[Atom, ...], cell: gemmi.UnitCell, group: gemmi.SpaceGroup) -> list[str]:
-    images = [_images(atom, cell, group) for atom in atoms]
-    doubts = []
-    for first, atom in enumerate(atoms):
-        for second in range(first, len(atoms)):
-            partner = atoms[second]
-            # Two half atoms are one that is here or there.
-            if atom.occupancy + partner.occupancy <= 1.001:
-                continue
-            others = images[second][1:] if second == first else images[second]
-            if not len(others):
-                continue
-            nearest = float(_distances(images[first][0], others, cell).min())
-            if nearest < CLOSEST_ANGSTROM:
-                whose = "an image of its own" if second == first else f"atom {partner.label}"
-                doubts.append(f"atom {atom.label} overlaps with {whose}, {nearest:.2f} A away")
-    return doubts
-
-
-def _images(atom: Atom, cell: gemmi.UnitCell, group: gemmi.SpaceGroup) -> Positions:
-    """Return where an atom stands in the cell, itself first, in fractions, (images, 3)."""
-    start = [atom.x, atom.y, atom.z]
-    places = np.array([operation.apply_to_xyz(start) for operation in group.operations()])
-    kept: list[Positions] = []
-    for place in places:
-        if not kept or _distances(place, np.array(kept), cell).min() > _SAME_ATOM_ANGSTROM:
-            kept.append(place)
-    return np.array(kept)
-
-
-def _distances(place: Positions, others: Positions, cell: gemmi.UnitCell) -> Positions:
-    """Return distances in angstrom to the nearest periodic image of each, right for those below half a cell."""
-    step = others - place
-    step -= np.round(step)
-    return np.asarray(np.linalg.norm(step @ np.array(cell.orth.mat.tolist()).T, axis=1))
 
 
 def _text(block: gemmi.cif.Block, *tags: str) -> str:

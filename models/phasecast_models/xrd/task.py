@@ -18,8 +18,8 @@ from phasecast_models.xrd.structures import HC_KEV_ANGSTROM, Structure, load_str
 ClassKind = Literal["lines", "resin", "bare_iron", "other"]
 HostGroup = Literal["oxide", "metal"]
 
-SHIPPED_AXIS_KEV = 10.0
-"""Energy at which angles of broad humps are noted in the simulation."""
+HUMP_ENERGY_KEV = 10.0
+"""Energy at which the simulation notes the angles of broad humps."""
 
 
 class TaskError(ValueError):
@@ -153,7 +153,7 @@ class Task:
 
 def angle_at_energy(tth_deg: ArrayLike, axis: PatternAxis) -> NDArray[np.float64]:
     """Return where on an axis lies what scatters to ``tth_deg`` at 10 keV (Bragg); 179 deg where out of reach."""
-    sine = np.sin(np.radians(np.asarray(tth_deg, np.float64) / 2)) * SHIPPED_AXIS_KEV / axis.energy_kev
+    sine = np.sin(np.radians(np.asarray(tth_deg, np.float64) / 2)) * HUMP_ENERGY_KEV / axis.energy_kev
     return np.asarray(2 * np.degrees(np.arcsin(np.minimum(sine, 0.99996))))
 
 

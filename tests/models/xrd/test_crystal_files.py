@@ -99,6 +99,16 @@ def test_a_symbol_alone_may_mean_either_origin() -> None:
     assert "disagrees" in warnings_of(text.replace("loop_", "_space_group_IT_number 225\nloop_"))
 
 
+def test_a_setting_that_the_cell_or_the_formula_does_not_bear() -> None:
+    # Rhombohedral axes would be equal, with equal angles.
+    assert "the cell has not the symmetry of 'R -3 c:R', by which atom Fe1" in warnings_of(
+        HEMATITE.replace("R -3 c", "R -3 c:R")
+    )
+    # Without the inversion only half of the iron is there.
+    told = warnings_of(HEMATITE.replace("R -3 c", "R 3 c"))
+    assert "the cell holds 6 Fe and 18 O, the formula is 'Fe2 O3'; is the setting that of the atoms Fe1, O1?" in told
+
+
 def test_overlapping_atoms_are_both_named_but_not_disorder_partners() -> None:
     crowded = HEMATITE + "O2 0.3059 0.05 0.25 1\n"
     assert "atom O1 overlaps with atom O2, 0.25 A away" in warnings_of(crowded)
@@ -140,6 +150,9 @@ def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
     structure, warnings = structure_from_cif(path)
     assert structure.id == "my phase"
     assert warnings[0].startswith(f"{path}: atom O1")
+    # Names of authors in another encoding say nothing of the crystal.
+    path.write_bytes(HEMATITE.encode() + "_publ_author_name 'H\u00e4gg'\n".encode("latin-1"))
+    assert "gg" in structure_from_cif(path)[0].citation
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(StructureError, match="not a readable CIF"):
         structure_from_cif(path)
