@@ -6,46 +6,49 @@ well it does, and how it must be used; nothing in it is executed.
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
-import tomli_w
-import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from torch import Tensor
 
-from phasecast_models.xrd.axis import CLASSES, PatternAxis
+from phasecast_models.xrd.axis import PatternAxis
+from phasecast_models.xrd.bundle_card import (
+    CARD_FILE,
+    FEATURES,
+    SCHEMA_VERSION,
+    WEIGHTS_FILE,
+    ValidRange,
+    reference_lines,
+    valid_range,
+    write_bundle,
+)
 from phasecast_models.xrd.calibration import Calibration
-from phasecast_models.xrd.features import Measurement, features, prepare
-from phasecast_models.xrd.network import PatternNetwork
-from phasecast_models.xrd.structures import load_structures, powder_lines
+from phasecast_models.xrd.drift import Drift, take_drift
+from phasecast_models.xrd.features import PatternError
+from phasecast_models.xrd.inference import BLOCK, ask, network_logits
+from phasecast_models.xrd.network import MEMBERS, NetworkSizes, PatternNetwork
+from phasecast_models.xrd.transmission import metal_share
 
-SCHEMA_VERSION = 1
-FEATURES = "shape-significance-lines-v2"
-BLOCK = 32
-"""Patterns per inference block: every block is padded to it, so results do not depend on batch size.
+__all__ = [
+    "BLOCK",
+    "Bundle",
+    "BundleError",
+    "load_bundle",
+    "network_logits",
+    "reference_lines",
+    "shipped_bundles",
+    "write_bundle",
+]
 
-A stream brings one or a few patterns at a time and pays for the whole block: 1.4 ms with 32, while a pattern of a whole
-map costs 40 us in a block of 32 and 60 us in one of 8.
-"""
-
-_ROWS_AT_ONCE = 1024
-"""Patterns whose features are held at once."""
-
-FEWEST_COUNTS = 100.0
-"""Effective counts of a whole pattern below which it is taken for an empty one.
-
-With 6 to 60 counts in all, one pattern in 400 of pure noise was called an oxide or iron with 0.5 and more.
-"""
-
-_WEIGHTS = "weights.safetensors"
-_CARD = "model.toml"
+_PEAKLESS_IRON = "peakless_iron"
 
 
 class BundleError(ValueError):
@@ -57,7 +60,8 @@ class Bundle:
     """A loaded model.
 
     ``sha256`` is that of the weights; ``reference_lines`` gives (tth_deg, intensity with the strongest = 100)
-    per crystalline class, so that a page can draw them without a structure library; ``card`` is the whole card.
+    per crystalline class, so that a page can draw them without a structure library; ``valid`` is what the model was
+    made for; ``drift_limits`` is None for bundles that cannot tell drift; ``card`` is the whole card.
     """
 
     name: str
@@ -70,6 +74,8 @@ class Bundle:
     reference_lines: Mapping[str, tuple[tuple[float, float], ...]] = field(repr=False)
     card: Mapping[str, object] = field(repr=False)
     network: PatternNetwork = field(repr=False)
+    valid: ValidRange
+    drift_limits: Drift | None = field(repr=False, default=None)
 
     def confidences(
         self,
@@ -79,13 +85,22 @@ class Bundle:
         transmission: ArrayLike | None = None,
         monitor: ArrayLike | None = None,
         context: ArrayLike | None = None,
+        *,
+        thickness_um: float | tuple[float, float] = (5.0, 20.0),
+        members: tuple[str, ...] = MEMBERS,
+        threads: int | None = None,
     ) -> NDArray[np.float32]:
         """Return calibrated confidences in [0, 1], shape (n, classes); several may be high at once.
 
         A row depends on its own pattern alone, bit for bit, whatever else is in the call. Bins that are NaN
         count as not measured: they are bridged by straight lines (held constant at the ends), and a
-        phase whose lines all lie there is not seen. A pattern without any measured bin gets the
-        confidences of an empty one, and so does one of fewer than ``FEWEST_COUNTS`` effective counts in all.
+        phase whose lines all lie there is not seen. Of a pattern without any count (all bins NaN, zero or negative)
+        or with an infinite one nothing can be said: its row is NaN. One of fewer than ``FEWEST_COUNTS`` effective
+        counts in all gets the confidences of an empty place.
+
+        Class ``peakless_iron`` means "iron-bearing, no peaks" where no transmission is given: amorphous rust
+        fluoresces without lines as well. Where it is given, the confidence is multiplied by the probability that
+        so much light passes metal, and the class means iron metal whose grains send no reflection to the detector.
 
         Parameters
         ----------
@@ -96,46 +111,79 @@ class Bundle:
             Bin centres, which must be those of ``axis``.
         sigma
             Standard deviation, the shape of ``intensity``.
-        transmission, monitor, context
+        transmission
+            I / I0 of each pattern, a number or shape (n,); NaN where it was not measured.
+        monitor, context
             Accepted for models that use them; this kind does not.
+        thickness_um
+            Of the section, a range or one declared value; it matters with ``transmission`` alone.
+        members
+            Which halves of the network are asked; the calibration is that of both together.
+        threads
+            Two from 4,096 patterns on if None; the result is the same.
 
         Raises
         ------
         AxisMismatchError
             If the bins are not those the model was trained on.
         PatternError
-            If the arrays do not fit each other.
+            If the arrays do not fit each other, or if transmission is given below the Fe K edge.
         """
         self.axis.require(tth_deg)
-        measured = prepare(intensity, sigma, self.axis)
-        count = len(measured.counts)
-        if not count:
-            return np.empty((0, len(self.classes)), np.float32)
-        lit = measured.counts.sum(axis=1, keepdims=True) >= FEWEST_COUNTS
-        measured = Measurement(intensity=measured.intensity * lit, counts=measured.counts * lit)
-        logits = np.concatenate(
-            [
-                network_logits(
-                    self.network,
-                    features(
-                        Measurement(
-                            intensity=measured.intensity[start : start + _ROWS_AT_ONCE],
-                            counts=measured.counts[start : start + _ROWS_AT_ONCE],
-                        ),
-                        self.axis,
-                    ),
-                    self.block,
-                )
-                for start in range(0, count, _ROWS_AT_ONCE)
-            ]
-        )
-        return self.calibration.confidences(logits)
+        answers = ask(self._logits_of(members), intensity, sigma, self.axis, block=self.block, threads=threads)
+        confidences = self.calibration.confidences(answers.values)
+        confidences[~answers.usable] = np.nan
+        if transmission is not None and _PEAKLESS_IRON in self.classes:
+            confidences[:, self.classes.index(_PEAKLESS_IRON)] *= self._metal_share(
+                transmission, len(confidences), thickness_um
+            )
+        return confidences
+
+    def drift(
+        self, intensity: ArrayLike, tth_deg: ArrayLike, sigma: ArrayLike | None = None, *, threads: int | None = None
+    ) -> NDArray[np.float32]:
+        """Return how strange patterns are to the model, shape (n,): 1 is as strange as one simulated one in a thousand.
+
+        NaN where a pattern has too few counts to tell, and for all patterns if the bundle has no ``drift_limits``.
+        Arrays and errors are those of `confidences`.
+        """
+        self.axis.require(tth_deg)
+        limits, network = self.drift_limits, self.network
+
+        def distance(features: Tensor) -> Tensor:
+            if limits is None:
+                return features.new_full((len(features),), float("nan"))
+            return limits.distance(network.hidden_layer(features))
+
+        answers = ask(distance, intensity, sigma, self.axis, block=self.block, threads=threads)
+        return np.where(answers.usable & answers.lit, answers.values, np.float32(np.nan))
+
+    def _logits_of(self, members: tuple[str, ...]) -> Callable[[Tensor], Tensor]:
+        if not members or not set(members) <= set(MEMBERS):
+            raise PatternError(f"members {members!r} of the network - choose among {', '.join(MEMBERS)}")
+        if set(members) == set(MEMBERS):
+            return self.network
+        return self.network.perceptron if members[0] == MEMBERS[0] else self.network.convolutional
+
+    def _metal_share(
+        self, transmission: ArrayLike, count: int, thickness_um: float | tuple[float, float]
+    ) -> NDArray[np.float32]:
+        values = np.asarray(transmission, dtype=np.float64)
+        if values.shape not in ((), (count,)):
+            raise PatternError(
+                f"transmission has shape {values.shape}, expected one value for each of {count} patterns"
+            )
+        try:
+            share = metal_share(values, thickness_um=thickness_um, energy_kev=self.axis.energy_kev)
+        except ValueError as error:
+            raise PatternError(str(error)) from error
+        return np.asarray(share, dtype=np.float32)
 
 
 def shipped_bundles() -> tuple[str, ...]:
     """Return the names of the bundles that come with the package."""
     folder = resources.files(__package__).joinpath("bundles")
-    return tuple(sorted(item.name for item in folder.iterdir() if item.joinpath(_CARD).is_file()))
+    return tuple(sorted(item.name for item in folder.iterdir() if item.joinpath(CARD_FILE).is_file()))
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
@@ -148,113 +196,26 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     """
     folder = _folder(name_or_path)
     try:
-        card = tomllib.loads((folder / _CARD).read_text(encoding="utf-8"))
-        weights = (folder / _WEIGHTS).read_bytes()
+        card = tomllib.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+        weights = (folder / WEIGHTS_FILE).read_bytes()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BundleError(f"{folder}: not a readable bundle ({error})") from error
     if card.get("schema_version") != SCHEMA_VERSION:
         raise BundleError(
-            f"{folder / _CARD}: schema_version is {card.get('schema_version')!r}, this version reads "
+            f"{folder / CARD_FILE}: schema_version is {card.get('schema_version')!r}, this version reads "
             f"{SCHEMA_VERSION} - train it again or install the phasecast it was made with"
         )
     found = hashlib.sha256(weights).hexdigest()
     if found != card.get("sha256"):
         raise BundleError(
-            f"{folder / _WEIGHTS}: sha256 is {found[:16]}..., the card says {str(card.get('sha256'))[:16]}... - "
+            f"{folder / WEIGHTS_FILE}: sha256 is {found[:16]}..., the card says {str(card.get('sha256'))[:16]}... - "
             "the weights are damaged or belong to another card; restore the folder"
         )
     try:
         return _from_card(card, weights)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise BundleError(f"{folder / _CARD}: does not describe its weights ({reason})") from error
-
-
-def write_bundle(
-    folder: Path,
-    *,
-    network: PatternNetwork,
-    calibration: Calibration,
-    axis: PatternAxis,
-    name: str,
-    training: Mapping[str, object],
-    metrics: Mapping[str, object],
-    version: str = "1",
-    calibrated_on: str = "simulation only",
-    owner: str = "",
-) -> None:
-    """Write weights and card of a trained network into a folder, creating it.
-
-    ``calibrated_on`` says in words what the model learned from; ``owner`` names the group whose labels were among it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors({key: value.detach().contiguous() for key, value in network.state_dict().items()})
-    card = {
-        "name": name,
-        "version": version,
-        "schema_version": SCHEMA_VERSION,
-        "classes": list(CLASSES),
-        "sha256": hashlib.sha256(weights).hexdigest(),
-        "calibrated_on": calibrated_on,
-        "owner": owner,
-        "axis": {
-            "tth_min_deg": axis.tth_min_deg,
-            "tth_max_deg": axis.tth_max_deg,
-            "bins": axis.bins,
-            "energy_kev": axis.energy_kev,
-        },
-        "network": {key: list(v) if isinstance(v, tuple) else v for key, v in network.sizes.items()},
-        "inference": {"features": FEATURES, "block": BLOCK, "inputs": ["intensity", "sigma"]},
-        "calibration": {
-            "scale": [round(float(value), 6) for value in calibration.scale],
-            "bias": [round(float(value), 6) for value in calibration.bias],
-        },
-        "training": dict(training),
-        "metrics": dict(metrics),
-        "reference_lines": reference_lines(axis),
-    }
-    (folder / _WEIGHTS).write_bytes(weights)
-    (folder / _CARD).write_text(tomli_w.dumps(card), encoding="utf-8")
-
-
-def reference_lines(axis: PatternAxis) -> dict[str, list[list[float]]]:
-    """Return the lines of every class that has a structure, 1 % of the strongest and above."""
-    out = {}
-    for class_id in CLASSES:
-        structure = load_structures().get(class_id)
-        if structure is not None:
-            lines = powder_lines(structure, axis.energy_kev, axis.tth_min_deg, axis.tth_max_deg)
-            out[class_id] = [
-                [round(float(tth), 3), round(float(height), 1)]
-                for tth, height in zip(lines.tth_deg, lines.intensity, strict=True)
-                if height >= 1
-            ]
-    return out
-
-
-def network_logits(network: PatternNetwork, inputs: NDArray[np.float32], block: int = BLOCK) -> NDArray[np.float32]:
-    """Return logits of features, (n, classes), computed in blocks padded to one size, on one thread.
-
-    Matrix products of another height or another number of threads round differently: unpadded, up to 60 % of the rows
-    change in the last bits, and with two threads nearly all do.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            parts = [
-                network(torch.from_numpy(_padded(inputs[start : start + block], block))).numpy()
-                for start in range(0, len(inputs), block)
-            ]
-    finally:
-        torch.set_num_threads(threads)
-    return np.asarray(np.concatenate(parts)[: len(inputs)], dtype=np.float32)
-
-
-def _padded(rows: NDArray[np.float32], block: int) -> NDArray[np.float32]:
-    padded = np.zeros((block, rows.shape[1]), np.float32)
-    padded[: len(rows)] = rows
-    return padded
+        raise BundleError(f"{folder / CARD_FILE}: does not describe its weights ({reason})") from error
 
 
 def _folder(name_or_path: str | Path) -> Path:
@@ -286,13 +247,14 @@ def _from_card(card: Mapping[str, object], weights: bytes) -> Bundle:
     if block < 1 or scale.shape != (len(classes),) or bias.shape != scale.shape:
         raise ValueError("block must be positive, and scale and bias one number per class")
     axis = PatternAxis(**axis_table)
-    sizes = card.get("network", {})
-    if not isinstance(sizes, dict):
-        raise TypeError("network must be a table")
-    network = PatternNetwork(
-        axis, len(classes), **{key: tuple(v) if isinstance(v, list) else v for key, v in sizes.items()}
-    )
-    network.load_state_dict(load_tensors(weights))
+    sizes, valid = card.get("network", {}), card.get("valid")
+    if not isinstance(sizes, dict) or not isinstance(valid, dict | None):
+        raise TypeError("network and valid must be tables")
+    keywords = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
+    network = PatternNetwork(axis, len(classes), **cast(NetworkSizes, keywords))
+    tensors = load_tensors(weights)
+    drift_limits = take_drift(tensors)
+    network.load_state_dict(tensors)
     network.eval()
     return Bundle(
         name=str(card["name"]),
@@ -307,4 +269,6 @@ def _from_card(card: Mapping[str, object], weights: bytes) -> Bundle:
         ),
         card=MappingProxyType(dict(card)),
         network=network,
+        valid=valid_range(valid, axis),
+        drift_limits=drift_limits,
     )

@@ -7,7 +7,7 @@ a logarithm that compilers can take in vectors (5 us a pattern in all, of which 
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numba as nb
 import numpy as np
@@ -18,9 +18,17 @@ Doubles = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 types: Any = numba_types  # its annotations lack what its calls take
-_inner: Any = nb.njit(nogil=True, error_model="numpy")
-# Sums and maxima in vectors; only where NaN cannot be.
-_inner_without_nan: Any = nb.njit(nogil=True, error_model="numpy", fastmath=True)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _inner(function: _Function) -> _Function:
+    return cast(_Function, nb.njit(nogil=True, error_model="numpy")(function))
+
+
+def _inner_without_nan(function: _Function) -> _Function:
+    """Let sums and maxima be taken in vectors, where NaN cannot be."""
+    return cast(_Function, nb.njit(nogil=True, error_model="numpy", fastmath=True)(function))
+
 
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
@@ -33,6 +41,19 @@ _ROOT_HALF_BITS = np.int32(np.float32(np.sqrt(0.5)).view(np.int32))
 _EXPONENT_BITS = np.int32(23)
 
 
+# Loops, because the assignment of slices is compiled in seconds.
+@_inner
+def _fill(out: Any, value: Any) -> None:
+    for index in range(out.size):
+        out[index] = value
+
+
+@_inner
+def _copy(values: Any, out: Any) -> None:
+    for index in range(out.size):
+        out[index] = values[index]
+
+
 @_inner
 def _bridge(values: Doubles) -> None:
     """Fill NaN by straight lines between neighbours, by the nearest value at the ends, and by 0 if all are NaN."""
@@ -41,16 +62,16 @@ def _bridge(values: Doubles) -> None:
         if np.isnan(values[index]):
             continue
         if last < 0:
-            values[:index] = values[index]
+            _fill(values[:index], values[index])
         else:
             rise = (values[index] - values[last]) / (index - last)
             for between in range(last + 1, index):
                 values[between] = values[last] + rise * (between - last)
         last = index
     if last < 0:
-        values[:] = 0.0
+        _fill(values, 0.0)
     else:
-        values[last + 1 :] = values[last]
+        _fill(values[last + 1 :], values[last])
 
 
 @_inner
@@ -68,8 +89,8 @@ def _mirror_ends(padded: Any, left: int, bins: int, edge_twice: bool) -> None:
 
 @_inner
 def _hold_ends(padded: Any, left: int, bins: int) -> None:
-    padded[:left] = padded[left]
-    padded[left + bins :] = padded[left + bins - 1]
+    _fill(padded[:left], padded[left])
+    _fill(padded[left + bins :], padded[left + bins - 1])
 
 
 @_inner
@@ -191,7 +212,7 @@ def _rolling_minimum(values: Singles, window: int, work: Singles, out: Singles) 
 
 
 @_inner_without_nan
-def _count_up_to(bits: NDArray[np.int32], limit: int) -> int:
+def _count_up_to(bits: NDArray[np.int32], limit: Any) -> Any:
     count = np.int32(0)
     for index in range(bits.size):
         count += np.int32(1) if bits[index] <= limit else np.int32(0)
@@ -211,7 +232,7 @@ def _median(values: Singles) -> float:
         else:
             low = np.int32(middle + 1)
     found = np.empty(2, np.int32)
-    found[:] = low
+    _fill(found, low)
     if bits.size % 2 == 0 and _count_up_to(bits, low) == rank + 1:
         above = np.int32(2147483647)
         for index in range(bits.size):
@@ -251,7 +272,7 @@ def _baseline_row(
     bins = counts.size
     _rolling_mean(counts, smooth, sums, padded, baseline)
     half = window // 2
-    padded[half : half + bins] = baseline
+    _copy(baseline, padded[half : half + bins])
     _hold_ends(padded[: bins + window - 1], half, bins)
     _rolling_minimum(padded[: bins + window - 1], window, spare[: bins + window - 1], baseline)
     _rolling_mean(baseline, window, sums, padded, baseline)
@@ -260,7 +281,7 @@ def _baseline_row(
 @_inner
 def _rolling_mean(values: Singles, window: int, sums: Doubles, padded: Singles, out: Singles) -> None:
     bins, half = values.size, window // 2
-    padded[half : half + bins] = values
+    _copy(values, padded[half : half + bins])
     _hold_ends(padded[: bins + window - 1], half, bins)
     _running_sum(padded[: bins + window - 1], sums)
     later, share = sums[window:], 1.0 / window
@@ -273,7 +294,7 @@ def _contrast_row(
     counts: Singles, core: int, side: int, sums: Doubles, padded: Singles, height: Singles, error: Singles
 ) -> None:
     bins, pad = counts.size, side + core
-    padded[pad : pad + bins] = counts
+    _copy(counts, padded[pad : pad + bins])
     _mirror_ends(padded[: bins + 2 * pad], pad, bins, False)
     _running_sum(padded[: bins + 2 * pad], sums)
     first = pad - core // 2
@@ -288,7 +309,7 @@ def _contrast_row(
 
 
 @_inner_without_nan
-def _stretch(intensity: Singles, low: float, inverse: float, out: Singles) -> None:
+def _stretch(intensity: Singles, low: Any, inverse: Any, out: Singles) -> None:
     for index in range(out.size):
         out[index] = (intensity[index] - low) * inverse
 
@@ -301,7 +322,7 @@ def _excess(counts: Singles, baseline: Singles, out: Singles) -> None:
 
 
 @_inner_without_nan
-def _relative_lines(height: Singles, top: float, out: Singles) -> None:
+def _relative_lines(height: Singles, top: Any, out: Singles) -> None:
     share = _ONE / top
     for index in range(out.size):
         relative = height[index] * share
@@ -373,12 +394,15 @@ def _features_rows(
         _features_row(intensity[row], counts[row], sizes, places, sums, work, bits, out[row])
 
 
-def _read(dtype: Any, dimensions: int) -> Any:
-    """Return the type of an array that is only read; those of captured frames are not writeable."""
-    return types.Array(dtype, dimensions, "C", readonly=True)
+def _baseline_rows(counts: Singles, sizes: NDArray[np.int64], out: Singles) -> None:
+    length = counts.shape[1] + 2 * sizes.sum()
+    sums, padded, spare = np.empty(length + 1), np.empty(length, np.float32), np.empty(length, np.float32)
+    for row in range(counts.shape[0]):
+        _baseline_row(counts[row], sizes[1], sizes[0], sums, padded, spare, out[row])
 
 
-def _write(dtype: Any, dimensions: int) -> Any:
+def _array(dtype: Any, dimensions: int = 2) -> Any:
+    # All are of the writeable kind: for those that are only read every helper would be compiled a second time.
     return types.Array(dtype, dimensions, "C")
 
 
@@ -396,12 +420,19 @@ def _compiled(signature: Any, function: Callable[..., None]) -> Callable[..., No
 @cache
 def prepare_rows() -> Callable[..., None]:
     """Return f(given, errors, with_errors, window, intensity, counts); the last two are overwritten."""
-    doubles, singles = _read(types.float64, 2), _write(types.float32, 2)
+    doubles, singles = _array(types.float64), _array(types.float32)
     return _compiled(types.void(doubles, doubles, types.boolean, types.int64, singles, singles), _prepare_rows)
 
 
 @cache
 def features_rows() -> Callable[..., None]:
     """Return f(intensity, counts, sizes, places, out); sizes are the bins of window, smoothing, core and side."""
-    singles, sizes = _read(types.float32, 2), _read(types.int64, 1)
-    return _compiled(types.void(singles, singles, sizes, sizes, _write(types.float32, 2)), _features_rows)
+    singles, sizes = _array(types.float32), _array(types.int64, 1)
+    return _compiled(types.void(singles, singles, sizes, sizes, singles), _features_rows)
+
+
+@cache
+def baseline_rows() -> Callable[..., None]:
+    """Return f(counts, sizes, out) with the sizes of `features_rows`; the last is overwritten."""
+    singles, sizes = _array(types.float32), _array(types.int64, 1)
+    return _compiled(types.void(singles, sizes, singles), _baseline_rows)

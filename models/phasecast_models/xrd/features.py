@@ -5,12 +5,13 @@ how the integrator scaled its intensities.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phasecast_models.xrd.axis import PatternAxis
-from phasecast_models.xrd.feature_kernels import features_rows, prepare_rows
+from phasecast_models.xrd.feature_kernels import baseline_rows, features_rows, prepare_rows
 
 Floats = NDArray[np.float32]
 
@@ -56,6 +57,27 @@ def prepare(intensity: ArrayLike, sigma: ArrayLike | None, axis: PatternAxis) ->
     PatternError
         If the arrays are not (bins,) or (n, bins), or do not have the same shape.
     """
+    values, errors = pattern_rows(intensity, sigma, axis)
+    measured = Measurement(intensity=np.empty(values.shape, np.float32), counts=np.empty(values.shape, np.float32))
+    kernel, window = prepare_rows(), _windows(axis)[0]
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        given = _own(values[rows], np.float64)
+        known = given if errors is None else _own(errors[rows], np.float64)
+        kernel(given, known, errors is not None, window, measured.intensity[rows], measured.counts[rows])
+    return measured
+
+
+def pattern_rows(
+    intensity: ArrayLike, sigma: ArrayLike | None, axis: PatternAxis
+) -> tuple[NDArray[np.floating], NDArray[np.floating] | None]:
+    """Return patterns and their errors, each (n, bins), in single or double precision.
+
+    Raises
+    ------
+    PatternError
+        If the arrays are not (bins,) or (n, bins), or do not have the same shape.
+    """
     values = _rows(intensity)
     if values.ndim != 2:
         raise PatternError(f"intensity has shape {np.shape(intensity)}, expected (bins,) or (n, bins)")
@@ -64,14 +86,7 @@ def prepare(intensity: ArrayLike, sigma: ArrayLike | None, axis: PatternAxis) ->
     errors = None if sigma is None else _rows(sigma)
     if errors is not None and errors.shape != values.shape:
         raise PatternError(f"sigma has shape {errors.shape}, intensity {values.shape}: they must be equal")
-    measured = Measurement(intensity=np.empty(values.shape, np.float32), counts=np.empty(values.shape, np.float32))
-    kernel, window = prepare_rows(), _windows(axis)[0]
-    for start in range(0, len(values), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        given = np.ascontiguousarray(values[rows], dtype=np.float64)
-        known = given if errors is None else np.ascontiguousarray(errors[rows], dtype=np.float64)
-        kernel(given, known, errors is not None, window, measured.intensity[rows], measured.counts[rows])
-    return measured
+    return values, errors
 
 
 def features(measured: Measurement, axis: PatternAxis) -> Floats:
@@ -83,9 +98,22 @@ def features(measured: Measurement, axis: PatternAxis) -> Floats:
     """
     places = (np.array(_LEVEL_PLACES) * axis.bins).astype(np.int64)
     out = np.empty((len(measured.counts), feature_count(axis)), np.float32)
-    intensity, counts = (np.ascontiguousarray(part, np.float32) for part in (measured.intensity, measured.counts))
+    intensity, counts = (_own(part, np.float32) for part in (measured.intensity, measured.counts))
     features_rows()(intensity, counts, _windows(axis), places, out)
     return out
+
+
+def rolling_baseline(counts: ArrayLike, axis: PatternAxis) -> Floats:
+    """Return the smooth floor under the peaks of counts without gaps, shape (n, bins)."""
+    rows = _own(counts, np.float32)
+    out = np.empty_like(rows)
+    baseline_rows()(rows, _windows(axis), out)
+    return out
+
+
+def _own(values: ArrayLike, dtype: type[np.floating]) -> NDArray[Any]:
+    """Return an array as the kernels take it: in one piece and writeable, a copy if it must be."""
+    return np.require(values, dtype, ["C", "W"])
 
 
 def _rows(values: ArrayLike) -> NDArray[np.floating]:

@@ -2,6 +2,7 @@
 
 import shutil
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
@@ -9,10 +10,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES, AxisMismatchError
-from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle, reference_lines, shipped_bundles
-from phasecast_models.xrd.features import PatternError
+from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle, shipped_bundles
+from phasecast_models.xrd.bundle_card import ValidRange, reference_lines, write_bundle
+from phasecast_models.xrd.calibration import Calibration
+from phasecast_models.xrd.drift import fit_drift
+from phasecast_models.xrd.features import PatternError, features, prepare
+from phasecast_models.xrd.inference import MANY_ROWS, in_blocks, network_logits
+from phasecast_models.xrd.network import SMALL, PatternNetwork
 from phasecast_models.xrd.patterns import simulate_patterns
 from phasecast_models.xrd.training import measure
 
@@ -96,8 +103,26 @@ def test_rows_do_not_depend_on_company_or_threads(
         torch.set_num_threads(threads)
 
 
+def test_two_threads_give_the_same_bits(
+    bundle: Bundle, measurement: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+) -> None:
+    intensity, sigma = (np.resize(array, (MANY_ROWS + 5, 300)) for array in measurement[:2])
+    alone = bundle.confidences(intensity, TTH, sigma, threads=1)
+    assert bundle.confidences(intensity, TTH, sigma).tobytes() == alone.tobytes()
+    assert bundle.drift(intensity, TTH, sigma).shape == (len(intensity),)
+
+
+def test_callers_beside_each_other_leave_the_threads_of_torch_as_they_were(bundle: Bundle) -> None:
+    threads = torch.get_num_threads()
+    counts = np.random.default_rng(0).poisson(50.0, (600, 300))
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda _: bundle.confidences(counts, TTH, threads=2).tobytes(), range(6)))
+    assert len(set(results)) == 1
+    assert torch.get_num_threads() == threads
+
+
 def test_one_pattern_and_none(bundle: Bundle) -> None:
-    assert bundle.confidences(np.zeros(300), TTH).shape == (1, 9)
+    assert bundle.confidences(np.ones(300), TTH).shape == (1, 9)
     assert bundle.confidences(np.zeros((0, 300)), TTH).shape == (0, 9)
 
 
@@ -117,21 +142,85 @@ def test_without_sigma_counts_are_meant(bundle: Bundle) -> None:
 @pytest.mark.parametrize("level", [0.02, 0.1, 0.3, 3.0, 30.0, 300.0, 30_000.0])
 def test_noise_is_no_oxide(bundle: Bundle, level: float) -> None:
     counts = np.random.default_rng(1).poisson(level, (300, 300))
-    assert bundle.confidences(counts, TTH)[:, :6].max() < 0.5
+    confidences = bundle.confidences(counts, TTH)
+    assert np.array_equal(np.isnan(confidences).all(axis=1), ~counts.any(axis=1))
+    assert np.nanmax(confidences[:, :6]) < 0.5
 
 
 def test_too_few_counts_are_as_good_as_none(bundle: Bundle) -> None:
     few = lines_on(0.05, {"goethite": 30}, bundle)
     few *= 90 / few.sum()
-    nothing = bundle.confidences(np.zeros(300), TTH)
-    assert np.array_equal(bundle.confidences(few, TTH), nothing)
+    nearly_nothing = bundle.confidences(np.eye(300)[150], TTH)
+    assert np.array_equal(bundle.confidences(few, TTH), nearly_nothing)
+    assert nearly_nothing[0, :6].max() < 0.3
     enough = bundle.confidences(few * 20, TTH)[0]
     assert enough.argmax() == CLASSES.index("goethite")
 
 
-def test_an_empty_pattern_claims_nothing_crystalline(bundle: Bundle) -> None:
-    for pattern in (np.zeros(300), np.full(300, np.nan)):
-        assert bundle.confidences(pattern, TTH)[0, :6].max() < 0.3
+def test_what_is_no_pattern_gets_no_class(bundle: Bundle) -> None:
+    good = np.random.default_rng(8).poisson(lines_on(300, {"goethite": 2.0}, bundle)).astype(float)
+    infinite, upside_down = good.copy(), good.copy()
+    infinite[7], upside_down[7] = np.inf, -np.inf
+    bad = np.stack([np.zeros(300), np.full(300, np.nan), -good, infinite, upside_down])
+    rows = np.concatenate([bad, good[None]])
+    for sigma in (None, np.sqrt(np.maximum(np.nan_to_num(np.abs(rows), posinf=1), 1))):
+        confidences = bundle.confidences(rows, TTH, sigma)
+        assert np.isnan(confidences[:5]).all()
+        assert confidences[5].argmax() == CLASSES.index("goethite")
+    assert np.isnan(bundle.confidences(good, TTH, np.full(300, np.nan))).all()
+
+
+def test_each_half_of_the_network_can_be_asked_alone(bundle: Bundle) -> None:
+    counts = np.random.default_rng(9).poisson(lines_on(300, {"magnetite": 2.0}, bundle), (20, 300))
+    for member in ("perceptron", "convolutional"):
+        assert (bundle.confidences(counts, TTH, members=(member,)).argmax(axis=1) == CLASSES.index("magnetite")).all()
+    with pytest.raises(PatternError, match="perceptron, convolutional"):
+        bundle.confidences(counts, TTH, members=("oracle",))
+
+
+def test_light_that_passes_decides_whether_a_place_without_peaks_is_metal(bundle: Bundle) -> None:
+    counts = np.random.default_rng(5).poisson(500, (4, 300))
+    without = bundle.confidences(counts, TTH)
+    told = bundle.confidences(counts, TTH, transmission=[0.26, 0.63, np.nan, 0.99], thickness_um=10.0)
+    column = CLASSES.index("peakless_iron")
+    assert told[0, column] == pytest.approx(without[0, column], abs=0.02)
+    assert told[2, column] == without[2, column]
+    assert told[[1, 3], column].max() < 0.05
+    assert np.array_equal(np.delete(told, column, axis=1), np.delete(without, column, axis=1))
+    with pytest.raises(PatternError, match="one value for each of 4 patterns"):
+        bundle.confidences(counts, TTH, transmission=[0.3, 0.4])
+
+
+def test_a_bundle_of_another_size_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = PatternNetwork(BL16XU_AXIS, 9, **SMALL).eval()
+    counts = np.random.default_rng(0).poisson(100.0, (3000, 300))
+    inputs = features(prepare(counts, None, BL16XU_AXIS), BL16XU_AXIS)
+    drift = fit_drift(in_blocks(network.hidden_layer, inputs, 32))
+    write_bundle(
+        tmp_path,
+        network=network,
+        calibration=Calibration(scale=np.ones(9), bias=np.zeros(9)),
+        axis=BL16XU_AXIS,
+        name="small",
+        training={},
+        metrics={},
+        threshold_kev=(4.0, 6.0),
+        drift=drift,
+    )
+    loaded = load_bundle(tmp_path)
+    expected = expit(network_logits(network, inputs[:5]).astype(float))
+    assert loaded.confidences(counts[:5], TTH) == pytest.approx(expected, abs=1e-6)
+    assert loaded.valid == ValidRange(energy_kev=10.0, tth_min_deg=10.0, tth_max_deg=40.0, threshold_kev=(4.0, 6.0))
+    assert [loaded.valid.takes_threshold(kev) for kev in (None, 3.9, 4.0, 6.1)] == [True, False, True, False]
+    fresh = np.random.default_rng(1).poisson(100.0, (3000, 300))
+    assert np.mean(loaded.drift(fresh, TTH) > 1) < 0.01
+    shifted = np.roll(lines_on(100, {"magnetite": 9.0}, loaded), 5)
+    assert loaded.drift(np.stack([shifted, np.zeros(300)]), TTH) == pytest.approx([50, np.nan], nan_ok=True, abs=49)
+    card = tmp_path / "model.toml"
+    card.write_text(card.read_text().replace("tth_max_deg = 40.0", "tth_max_deg = 39.0", 2).replace("39.0", "40.0", 1))
+    with pytest.raises(BundleError, match="valid states 10-39 deg"):
+        load_bundle(tmp_path)
 
 
 @pytest.mark.parametrize("name", CLASSES[:6])

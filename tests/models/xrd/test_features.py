@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from phasecast_models.xrd.axis import BL16XU_AXIS, PatternAxis
-from phasecast_models.xrd.features import PatternError, feature_count, features, prepare
+from phasecast_models.xrd.features import PatternError, feature_count, features, prepare, rolling_baseline
 from support import pattern_features
-from support.pattern_features import line_contrast, rolling_baseline
+from support.pattern_features import line_contrast
 
 FINE_AXIS = PatternAxis(tth_min_deg=5.0, tth_max_deg=65.0, bins=1201, energy_kev=8.048)
 COARSE_AXIS = PatternAxis(tth_min_deg=5.0, tth_max_deg=65.0, bins=61, energy_kev=8.048)
