@@ -248,7 +248,7 @@ def _steel(
 ) -> dict[str, Floats]:
     """Fill the steel with grains, in place; return share times spot strength of ferrite and of austenite."""
     spots = {name: np.zeros(steel.shape) for name in _SPOT}
-    diameter = np.exp(rng.uniform(*np.log(style.grain_um)))
+    diameter = float(np.exp(rng.uniform(np.log(style.grain_um[0]), np.log(style.grain_um[1]))))
     # Grains smaller than the section is thick lie behind one another.
     behind = max(1, round(thickness_um / diameter))
     places = np.stack([x_um[steel], y_um[steel]], axis=1)
@@ -262,7 +262,7 @@ def _steel(
         carbide = np.where(draw > 1 - style.pearlite, rng.uniform(0.08, 0.3, number), 0)
         # Islands of carbide, one in twelve grains.
         carbide = np.where(rng.random(number) < 0.08, rng.uniform(0.3, 0.9, number), carbide) * ~austenite
-        expected_grains = np.exp(rng.uniform(*np.log(style.spots), number))
+        expected_grains = np.exp(rng.uniform(np.log(style.spots[0]), np.log(style.spots[1]), number))
         for name, here in (("ferrite", (1 - carbide) * ~austenite), ("austenite", austenite * 1.0)):
             angle, multiplicity = _SPOT[name]
             expected = expected_grains * multiplicity / 8 * float(ring_share(np.array([angle]))[0]) / 0.1
