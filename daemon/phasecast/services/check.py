@@ -66,7 +66,14 @@ def _profile(path: Path) -> str:
     from phasecast.profiles import load_profile
 
     profile = load_profile(str(path))
-    return f"{profile.name}, {profile.title}"
+    said = f"{profile.name}, {profile.title}"
+    if not profile.classification.others and not any(item.structures for item in profile.classes):
+        return said
+    from phasecast.xrd.task import task_of_profile
+
+    doubts: list[str] = []
+    task = task_of_profile(profile, tell=doubts.append)
+    return "; ".join([f"{said}; {len(task.classes)} classes on {task.axis}", *doubts])
 
 
 def _result(path: Path) -> str:
