@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import phasecast
 from phasecast.core.ledger import PointState
+from phasecast.core.result import ModelStamp
 from phasecast.report.data_quality import quality_of
 from phasecast.report.describe import geometry_of, replay_of, sample_of, scan_of, settings_of, timing_of
 from phasecast.report.map_text import map_of
@@ -66,6 +67,9 @@ def build_report(
     present = scene.present(THRESHOLD)
     confidence = np.nan_to_num(scene.confidence)
     unsure = ((confidence > UNSURE[0]) & (confidence < UNSURE[1])).any(axis=1) & scene.done
+    models = [_model_fact(stamp, points) for stamp, points in result.model_shares]
+    if not models and header.model is not None:
+        models = [_model_fact(header.model, 0)]
     report = Report(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         phasecast=phasecast.__version__,
@@ -89,14 +93,8 @@ def build_report(
             )
             for phase in header.classes
         ),
-        model=None
-        if header.model is None
-        else ModelFact(
-            name=header.model.name,
-            version=header.model.version,
-            sha256=header.model.sha256,
-            calibrated_on=header.model.calibrated_on,
-        ),
+        model=models[0] if models else None,
+        other_models=tuple(models[1:]),
         labels_used=labels_used,
         labels_given=labels_given,
         unread=tuple(unread),
@@ -116,6 +114,12 @@ def build_report(
         map=map_of(result),
     )
     return report.model_copy(update={"methods": methods_paragraphs(report)})
+
+
+def _model_fact(stamp: ModelStamp, points: int) -> ModelFact:
+    return ModelFact(
+        name=stamp.name, version=stamp.version, sha256=stamp.sha256, calibrated_on=stamp.calibrated_on, points=points
+    )
 
 
 def _condition(result: Result) -> Condition:

@@ -87,6 +87,9 @@ def instrument_rows(report: Report, say: Words) -> list[tuple[str, str]]:
     rows.append((say("common.model"), f"{model.name} {model.version}" if model else say("report.none")))
     if model is not None:
         rows += [(say("report.model_hash"), model.sha256), (say("report.validation"), validation_of(report, say))]
+        for one in report.other_models:
+            named = {"name": f"{one.name} {one.version}", "points": one.points, "hash": one.sha256[:16]}
+            rows.append((say("report.other_model"), say("report.other_model_value", **named)))
         rows.append(
             (say("report.labels"), say("report.labels_value", used=report.labels_used, given=report.labels_given))
         )

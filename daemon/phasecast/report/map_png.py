@@ -145,7 +145,7 @@ def _draw_confidences(figure: SubFigure, scene: Scene, result: Result, say: Word
         if k + columns < len(scene.classes):
             axes.set_xlabel("")
         axes.set_title(label_of(scene.classes[k], say), fontsize=9.5)
-    model = result.header.model
+    model = result.main_model
     note = say("common.confidence")
     if model is not None:
         note = say("map_png.confidence", calibrated=_calibrated(model.calibrated_on, say))
@@ -221,9 +221,9 @@ def _footer(result: Result, say: Words) -> str:
     when = say("map_png.ended", time=result.end_time) if result.end_time else say("map_png.running")
     if isinstance(result, ComposedMap):
         when = " | ".join([*shifts_of(result, say), when])
-    if header.model is None:
+    model = result.main_model
+    if model is None:
         return f"phasecast, {header.device} | {when}"
-    model = header.model
     named = f"{say('common.model')} {model.name} {model.version} ({model.sha256[:8]})"
     return f"phasecast | {named}, {_calibrated(model.calibrated_on, say)} | {header.device} | {when}"
 

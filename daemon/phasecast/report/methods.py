@@ -105,6 +105,9 @@ def _paragraph(report: Report, say: Words) -> str:
                 validation=validation_text(report.model.calibrated_on, say),
             )
         )
+        others = sum(one.points for one in report.other_models)
+        if others:
+            sentences.append(say("report.methods_other_models", points=others, models=len(report.other_models)))
         sentences.append(say("report.methods_fractions"))
     if scan.simulated:
         sentences.append(say("report.methods_simulated"))

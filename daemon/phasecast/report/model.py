@@ -31,12 +31,13 @@ class ClassFact(Part):
 
 
 class ModelFact(Part):
-    """The model that scored the points."""
+    """A model that scored points."""
 
     name: str
     version: str
     sha256: str
     calibrated_on: str
+    points: int = Field(description="Points whose confidences it gave.")
 
 
 class ScanFact(Part):
@@ -258,7 +259,8 @@ class Report(Part):
     geometry: GeometryFact
     settings: tuple[Setting, ...]
     classes: tuple[ClassFact, ...]
-    model: ModelFact | None
+    model: ModelFact | None = Field(description="The model that scored most points.")
+    other_models: tuple[ModelFact, ...] = Field(description="Models that scored the other points.")
     labels_used: int = Field(description="Points of this sample that the model learned from or was checked with.")
     labels_given: int = Field(description="Points of this scan that a person labelled so far.")
     unread: tuple[str, ...] = Field(description="What people said and could not be read, and why.")

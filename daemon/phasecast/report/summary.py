@@ -34,7 +34,7 @@ def summarise(result: Result) -> dict[str, Any]:
     duration_s = None
     if result.end_time:
         duration_s = (datetime.fromisoformat(result.end_time) - datetime.fromisoformat(start)).total_seconds()
-    model = header.model
+    model = result.main_model
     return {
         "result": result.path.name,
         "result_uid": header.result_uid,

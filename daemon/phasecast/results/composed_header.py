@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from phasecast.core.documents import MODEL_AXIS
 from phasecast.core.errors import ResultFileError
 from phasecast.core.result import ColumnSpec, ResultHeader
 from phasecast.results.map_identity import frame_name_of, map_name_of, stage_frame_of
@@ -58,7 +59,9 @@ def header_of(results: Sequence[Result], name: str) -> ResultHeader:
         return tuple(
             column
             for column in getattr(newest, kind)
-            if all(
+            # numbers of models are each file's own
+            if column.axis != MODEL_AXIS
+            and all(
                 any((one.name, one.dtype, one.shape) == (column.name, column.dtype, column.shape) for one in columns)
                 for columns in (getattr(header, kind) for header in headers)
             )

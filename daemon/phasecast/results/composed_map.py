@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.frame import FrameReference
 from phasecast.core.ledger import PointState
-from phasecast.core.result import ColumnSpec
+from phasecast.core.result import ColumnSpec, ModelStamp, UsedModel
 from phasecast.results import layout
 from phasecast.results.composed_header import added_counters, header_of, must_fit
 from phasecast.results.grid import Floats, Placement
@@ -237,6 +237,24 @@ class ComposedMap(Result):
         """Close all files. Idempotent."""
         for result in self._results:
             result.close()
+
+    @property
+    def models(self) -> tuple[UsedModel, ...]:
+        """Models that gave confidences of any scan, each once, in order of time."""
+        found: dict[ModelStamp, UsedModel] = {}
+        for model in sorted((one for part in self._results for one in part.models), key=lambda one: one.since_s):
+            found.setdefault(model.stamp, model)
+        return tuple(found.values())
+
+    @property
+    def model_of_points(self) -> NDArray[np.int16]:
+        """Which of `models` gave the confidences of each point, shape (n,); -1 where there are none."""
+        numbers = {model.stamp: k for k, model in enumerate(self.models)}
+        parts = []
+        for part in self._results:
+            own = np.array([*(numbers[model.stamp] for model in part.models), -1], np.int16)
+            parts.append(own[np.where(part.model_of_points < len(own) - 1, part.model_of_points, -1)])
+        return np.concatenate(parts)
 
     @property
     def placement(self) -> Placement | None:

@@ -226,18 +226,14 @@ class Result:
 
     @property
     def models(self) -> tuple[UsedModel, ...]:
-        """Models that gave confidences, in order; the newest commit may name none of the last one's yet."""
-        if layout.MODELS not in self._file:
-            model = self.header.model
-            return () if model is None else (UsedModel(stamp=model, since_s=self.header.started_s),)
+        """Models that gave confidences, in order; points of the last one may not be committed yet."""
+        table = self._fresh(layout.MODELS) if layout.MODELS in self._file else np.zeros(0, layout.MODEL_DTYPE)
+        if not len(table) and self.header.model is not None:
+            return (UsedModel(stamp=self.header.model, since_s=self.header.started_s),)
+        names = [name for name in table.dtype.names or () if name != "time_s"]
         return tuple(
-            UsedModel(
-                stamp=ModelStamp(
-                    **{name: row[name].decode() for name in row.dtype.names if name != "time_s"},
-                ),
-                since_s=float(row["time_s"]),
-            )
-            for row in self._fresh(layout.MODELS)
+            UsedModel(stamp=ModelStamp(**{name: row[name].decode() for name in names}), since_s=float(row["time_s"]))
+            for row in table
         )
 
     @property
@@ -248,6 +244,20 @@ class Result:
             return np.asarray(self.column(column).to_numpy(), np.int16)
         one = 0 if self.header.model is not None else -1
         return np.where(self._done, one, -1).astype(np.int16)
+
+    @property
+    def model_shares(self) -> list[tuple[ModelStamp, int]]:
+        """Models behind the confidences of points that are done, and of how many: the one of most points first."""
+        models, made_by = self.models, self.model_of_points[self._done]
+        counts = np.bincount(made_by[made_by >= 0].astype(np.int64), minlength=len(models))
+        order = sorted(range(len(models)), key=lambda k: (-int(counts[k]), -k))
+        return [(models[k].stamp, int(counts[k])) for k in order if counts[k]]
+
+    @property
+    def main_model(self) -> ModelStamp | None:
+        """The model behind most points, or that of the scan's start while there are none; None if there is none."""
+        shares = self.model_shares
+        return shares[0][0] if shares else self.header.model
 
     @property
     def confidence_column(self) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from phasecast.core.ledger import PointState
-from phasecast.core.result import ResultHeader
+from phasecast.core.result import ModelStamp, ResultHeader
 from phasecast.records.regions import inside_polygon
 from phasecast.results.follow import ResultFollower, Rows
 from phasecast.results.grid import Floats
@@ -94,12 +94,28 @@ class LiveScan:
         self._pictures: OrderedDict[LayerKey, Picture] = OrderedDict()
         self._tallies: OrderedDict[float, tuple[int, Tally]] = OrderedDict()
         self._polled_s = time.monotonic()
+        self._model: tuple[ModelStamp | None, bool] = (None, False)
+        self._model_at = 0
         self._arrange()
 
     @property
     def header(self) -> ResultHeader:
         """Header of the result."""
         return self.columns.result.header
+
+    @property
+    def model(self) -> tuple[ModelStamp | None, bool]:
+        """The model behind most points, and whether there are others; looked at again when points changed."""
+        if self._model_at != self.version:
+            result = self.columns.result
+            self._model_at = self.version
+            models = result.models
+            if len(models) > 1:  # else there is no need to look at the points
+                shares = result.model_shares
+                self._model = (shares[0][0] if shares else models[-1].stamp, len(shares) > 1)
+            else:
+                self._model = (models[0].stamp if models else None, False)
+        return self._model
 
     @property
     def paths(self) -> tuple[Path, ...]:

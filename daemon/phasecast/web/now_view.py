@@ -83,12 +83,15 @@ class NowView:
             facts.append((words("page.surplus"), str(surplus), "warn"))
         if normalisation(header, columns.state, columns.flags).is_missing:
             facts.append((words("page.normalisation"), words("page.not_normalised"), "warn"))
-        model = header.model
+        model, several = scan.model
         facts.append((words("page.device"), header.device.upper(), ""))
         if model is not None:
             note = model.calibrated_on
             note = words("common.simulation_only") if note == "simulation only" else f"calibrated on {note}"
-            facts.append((words("common.model"), f"{model.name} {model.version} · {note}", ""))
+            more = f" · {words('page.several_models')}" if several else ""
+            facts.append(
+                (words("common.model"), f"{model.name} {model.version} · {note}{more}", "warn" if several else "")
+            )
         cells = "".join(
             f"<div><small>{html.escape(label)}</small><b class='{kind}'>{html.escape(value)}</b></div>"
             for label, value, kind in facts
