@@ -13,6 +13,7 @@ from phasecast.core.frame import Frame, FrameId, FrameKey, FrameReference, datum
 from phasecast.core.record import RawRecord
 from phasecast.core.scan import Defect, Message, PointMeasured, ScanUid
 from phasecast.sources.document_frame_record import FrameNote, RowsNote, decode_note
+from phasecast.sources.filed_frame import FiledFrame
 from phasecast.sources.frame_file import read_frame_file
 from phasecast.sources.frame_header import parse_header
 from phasecast.sources.hdf5_chunk import decode_chunk
@@ -91,44 +92,26 @@ class DocumentFrameDecoder:
             )
 
     def _frame(self, record: RawRecord, note: FrameNote) -> Frame | Defect:
-        frame_id = FrameId(f"{note.series}/{note.number}")
-        keys = tuple(map(FrameKey, note.keys))
         place = record.position
         reference = FrameReference(store="capture", path=place.segment, offset=place.offset, number=note.number)
-        reason, detail = ABSENT if note.is_late else CORRUPT_FRAME, note.problem
-        if not note.problem:
-            try:
-                image, header, reference = self._read(record, note, reference)
-            except FileChangedError as error:
-                reason, detail = CHANGED_FILE, error.what
-            except FrameError as error:
-                reason, detail = CORRUPT_FRAME, error.what
-            else:
-                stated = parse_header(header, {})
-                return Frame(
-                    frame_id=frame_id,
-                    series=note.series,
-                    number=note.number,
-                    image=image,
-                    keys=keys,
-                    received_s=record.received_s,
-                    hardware_s=stated.hardware_s,
-                    exposure_s=stated.exposure_s,
-                    reference=reference,
-                    run=note.run,
-                )
-        return Defect(
-            reason=reason,
-            detail=f"{note.path}: {detail}",
-            channel=record.channel,
-            received_s=record.received_s,
-            frame_id=frame_id,
-            number=note.number,
-            frame_keys=keys,
-            reference=reference,
+        filed = FiledFrame(
+            file=note.path,
+            frame_id=FrameId(f"{note.series}/{note.number}"),
             series=note.series,
+            number=note.number,
+            keys=tuple(map(FrameKey, note.keys)),
+            reference=reference,
             run=note.run,
         )
+        if note.problem:
+            return filed.defect(ABSENT if note.is_late else CORRUPT_FRAME, note.problem, record)
+        try:
+            image, header, reference = self._read(record, note, reference)
+        except FileChangedError as error:
+            return filed.defect(CHANGED_FILE, error.what, record)
+        except FrameError as error:
+            return filed.defect(CORRUPT_FRAME, error.what, record)
+        return filed.frame(image, parse_header(header, {}), record, reference=reference)
 
     def _read(
         self, record: RawRecord, note: FrameNote, reference: FrameReference

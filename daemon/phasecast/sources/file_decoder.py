@@ -12,8 +12,9 @@ from phasecast.core.record import RawRecord
 from phasecast.core.scan import Defect, Message
 from phasecast.sources.file_names import readable_name
 from phasecast.sources.file_record import FileNote, decode_file
+from phasecast.sources.filed_frame import FiledFrame
 from phasecast.sources.frame_file import FrameContent, read_frame_file
-from phasecast.sources.frame_header import compile_position_fields, parse_header
+from phasecast.sources.frame_header import FrameHeader, compile_position_fields, parse_header
 from phasecast.sources.frame_name import HDF5_SUFFIXES, format_suffix, parse_frame_name
 from phasecast.sources.frame_sidecar import ContradictionError, stated_numbers
 from phasecast.sources.hdf5_chunk import decode_chunk
@@ -87,10 +88,8 @@ class FileDecoder:
 
     def _read(self, record: RawRecord, note: FileNote) -> Frame | Defect:
         base = PurePosixPath(note.name).name
-        frame_id, series, number, keys = _identity(note, self._number_pattern)
-        reference = FrameReference(store="file", path=note.path, offset=0, number=number or 0, sha256=note.sha256)
-        if note.frame is not None:
-            reference = _in_capture(record, reference)
+        filed = _identified(note, self._number_pattern)
+        reference = filed.reference if note.frame is None else _in_capture(record, filed.reference)
         reason, detail = CORRUPT_FRAME if note.corrupt else INCOMPLETE_FILE, note.problem
         if note.lacks_sidecar or (self._needs_sidecar and not note.problem and not note.sidecar):
             reason, detail = SIDECAR, note.problem or "no sidecar was recorded with it"
@@ -106,28 +105,9 @@ class FileDecoder:
             except FrameError as error:
                 reason, detail = CORRUPT_FRAME, error.what
             else:
-                return self._frame(
-                    record,
-                    frame,
-                    frame_id=frame_id or FrameId(note.name),
-                    series=series,
-                    number=number or 0,
-                    keys=keys,
-                    scalars=scalars,
-                    sidecar=note.sidecar,
-                    reference=reference,
-                )
-        return Defect(
-            reason=reason,
-            detail=f"{note.path}: {detail}",
-            channel=record.channel,
-            received_s=record.received_s,
-            frame_id=frame_id,
-            number=number,
-            frame_keys=keys,
-            reference=reference,
-            series=series,
-        )
+                header = self._header(frame, note.sidecar)
+                return filed.frame(frame.image, header, record, reference=reference, scalars=scalars)
+        return filed.defect(reason, detail, record, reference=reference)
 
     def _read_content(self, base: str, content: bytes, note: FileNote) -> FrameContent:
         if note.frame is None:
@@ -156,34 +136,9 @@ class FileDecoder:
         path, content = read_verified(Path(note.path), note.name, note.sha256, self._file_roots, self._max_bytes)
         return content, replace(reference, path=readable_name(str(path)))
 
-    def _frame(
-        self,
-        record: RawRecord,
-        content: FrameContent,
-        *,
-        frame_id: FrameId,
-        series: str,
-        number: int,
-        keys: tuple[FrameKey, ...],
-        scalars: Mapping[str, float],
-        sidecar: bytes,
-        reference: FrameReference,
-    ) -> Frame:
+    def _header(self, content: FrameContent, sidecar: bytes) -> FrameHeader:
         beside = sidecar.decode("utf-8", "replace") + "\n" if self._position_in_sidecar else None
-        header = parse_header(content.header + "\n", self._positions, self._um_per_number, positions_in=beside)
-        return Frame(
-            frame_id=frame_id,
-            series=series,
-            number=number,
-            image=content.image,
-            keys=keys,
-            received_s=record.received_s,
-            hardware_s=header.hardware_s,
-            exposure_s=header.exposure_s,
-            position_um=header.position_um,
-            scalars=scalars,
-            reference=reference,
-        )
+        return parse_header(content.header + "\n", self._positions, self._um_per_number, positions_in=beside)
 
 
 def _in_capture(record: RawRecord, reference: FrameReference) -> FrameReference:
@@ -191,22 +146,33 @@ def _in_capture(record: RawRecord, reference: FrameReference) -> FrameReference:
     return replace(reference, store="capture", path=place.segment, offset=place.offset, sha256="")
 
 
-def _identity(
-    note: FileNote, pattern: re.Pattern[str] | None
-) -> tuple[FrameId | None, str, int | None, tuple[FrameKey, ...]]:
-    """Return id, series, number and keys of a recorded frame; no id for a file of many frames as a whole."""
+def _identified(note: FileNote, pattern: re.Pattern[str] | None) -> FiledFrame:
+    """Return what is known of a recorded frame; no id for a file of many frames as a whole."""
     path = PurePosixPath(note.name)
+    frame_id: FrameId | None = FrameId(note.name)
+    series = str(path.with_suffix(""))
+    number: int | None = None
+    keys: tuple[FrameKey, ...] = ()
     if note.frame is not None and not note.frame.is_single:
-        series = str(path.with_suffix(""))
-        return FrameId(f"{series}/{note.frame.index}"), series, note.frame.index, (counter_key(note.frame.index),)
-    if note.frame is None and format_suffix(path.name) in HDF5_SUFFIXES:
-        return None, str(path.with_suffix("")), None, ()
-    parsed = parse_frame_name(path.name, pattern)
-    number = parsed.number if parsed else None
-    series = parsed.series if parsed else path.name
-    if (folder := str(path.parent)) != ".":
-        series = f"{folder}/{series}"
-    return FrameId(note.name), series, number, _keys(path.name, number)
+        number = note.frame.index
+        frame_id, keys = FrameId(f"{series}/{number}"), (counter_key(number),)
+    elif note.frame is None and format_suffix(path.name) in HDF5_SUFFIXES:
+        frame_id = None
+    else:
+        parsed = parse_frame_name(path.name, pattern)
+        number = parsed.number if parsed else None
+        series = parsed.series if parsed else path.name
+        if (folder := str(path.parent)) != ".":
+            series = f"{folder}/{series}"
+        keys = _keys(path.name, number)
+    return FiledFrame(
+        file=note.path,
+        frame_id=frame_id,
+        series=series,
+        number=number,
+        keys=keys,
+        reference=FrameReference(store="file", path=note.path, offset=0, number=number or 0, sha256=note.sha256),
+    )
 
 
 def _keys(base: str, number: int | None) -> tuple[FrameKey, ...]:

@@ -12,6 +12,7 @@ from phasecast.core.errors import FrameError, WireError
 from phasecast.core.frame import Frame, FrameId, FrameReference, counter_key, file_key
 from phasecast.core.record import Channel, RawRecord
 from phasecast.core.scan import Defect, Message
+from phasecast.sources.filed_frame import FiledFrame
 from phasecast.sources.frame_file import read_frame_file
 from phasecast.sources.frame_header import compile_position_fields, parse_header
 from phasecast.sources.frame_name import parse_frame_name
@@ -166,38 +167,21 @@ class PsiDecoder:
         number = parsed.number if parsed else 0
         folder = file.path.strip("/")
         series = "/".join(filter(None, (folder, parsed.series if parsed else base)))
-        keys = (file_key(base), *((counter_key(number),) if parsed else ()))
         place = record.position
-        reference = FrameReference(store="capture", path=place.segment, offset=place.offset, number=number)
+        filed = FiledFrame(
+            file=base,
+            frame_id=FrameId(f"{series}/{base}"),
+            series=series,
+            number=number,
+            keys=(file_key(base), *((counter_key(number),) if parsed else ())),
+            reference=FrameReference(store="capture", path=place.segment, offset=place.offset, number=number),
+        )
         try:
             content = read_frame_file(base, record.parts[1], max_bytes=self._max_image_bytes)
             scalars = stated_numbers(content.header, b"", self._number_fields, where=base)
         except (FrameError, ContradictionError) as error:
-            return Defect(
-                reason=CORRUPT_FRAME,
-                detail=f"{base}: {error.what}",
-                channel=record.channel,
-                received_s=record.received_s,
-                frame_id=FrameId(f"{series}/{base}"),
-                number=number,
-                frame_keys=keys,
-                reference=reference,
-                series=series,
-            )
-        header = parse_header(content.header, self._positions)
-        return Frame(
-            frame_id=FrameId(f"{series}/{base}"),
-            series=series,
-            number=number,
-            image=content.image,
-            keys=keys,
-            received_s=record.received_s,
-            hardware_s=header.hardware_s,
-            exposure_s=header.exposure_s,
-            position_um=header.position_um,
-            scalars=scalars,
-            reference=reference,
-        )
+            return filed.defect(CORRUPT_FRAME, error.what, record)
+        return filed.frame(content.image, parse_header(content.header, self._positions), record, scalars=scalars)
 
 
 def named_numbers(attributes: Mapping[str, Any], fields: Sequence[str]) -> dict[str, float]:
