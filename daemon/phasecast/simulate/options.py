@@ -6,9 +6,9 @@ from pathlib import Path
 from phasecast.simulate.documents import Serializer
 from phasecast.simulate.faults import Faults
 from phasecast.simulate.passes import MapPass
+from phasecast.simulate.simplon_unit import Encoding
 from phasecast.simulate.stage import StageAxes
 from phasecast.simulate.transport_files import Format
-from phasecast.simulate.transport_simplon import Encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

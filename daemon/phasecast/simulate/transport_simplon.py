@@ -2,68 +2,23 @@
 
 import hashlib
 import json
-import logging
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Unpack
 
 import lz4.block
 import numpy as np
-import zmq
 from numpy.typing import NDArray
 
 from phasecast.simulate import optics
-from phasecast.simulate.bitshuffle_encoder import BitshuffleEncoder
-from phasecast.simulate.errors import SimulationError
-from phasecast.simulate.push_socket import PushSocket
+from phasecast.simulate.simplon_unit import SimplonUnit, UnitOptions
 from phasecast.simulate.transport import Exposure, damaged, deformed
 
-logger = logging.getLogger(__name__)
 
-Encoding = Literal["bs32-lz4<", "lz4<", "<"]
+class SimplonTransport(SimplonUnit):
+    """PUSH socket on 127.0.0.1 that speaks SIMPLON V1; parameters as of `SimplonUnit`."""
 
-
-class SimplonTransport:
-    """PUSH socket on 127.0.0.1 that speaks SIMPLON V1.
-
-    Parameters
-    ----------
-    port
-        TCP port to bind; 0 takes a free one.
-    encoding
-        Encoding of the image blobs.
-    connect_timeout_s
-        How long ``arm`` waits for a consumer.
-    stall_timeout_s
-        How long a frame waits for the consumer to take it before it is lost, as in the real unit.
-
-    Raises
-    ------
-    SimulationError
-        Port in use, or unknown encoding.
-    """
-
-    def __init__(
-        self,
-        port: int = 9999,
-        *,
-        encoding: Encoding = "bs32-lz4<",
-        connect_timeout_s: float = 60.0,
-        stall_timeout_s: float = 5.0,
-        context: zmq.Context[zmq.Socket[bytes]] | None = None,
-    ) -> None:
-        if encoding not in get_args(Encoding):
-            raise SimulationError(f"unknown encoding {encoding!r}", remedy=f"choose from {get_args(Encoding)}")
-        self._encoding = encoding
-        self._connect_timeout_s = connect_timeout_s
-        self._stall_timeout_s = stall_timeout_s
-        self._encoder = BitshuffleEncoder()
-        self._armed = False
-        self._socket = PushSocket(port, scheme="simplon", context=context)
-
-    @property
-    def address(self) -> str:
-        """URI of the stream, ``simplon://127.0.0.1:PORT``."""
-        return self._socket.address
+    def __init__(self, port: int = 9999, **options: Unpack[UnitOptions]) -> None:
+        super().__init__(port, scheme="simplon", **options)
 
     def arm(self, series: int, *, frames: int, exposure_s: float) -> None:
         """Send the global header (detail basic).
@@ -74,14 +29,7 @@ class SimplonTransport:
             No consumer connects in time.
         """
         header = {"htype": "dheader-1.0", "series": series, "header_detail": "basic"}
-        parts = [_json(header), _json(self._config(frames, exposure_s))]
-        if not self._socket.send(parts, self._connect_timeout_s):
-            raise SimulationError(
-                f"no consumer connected within {self._connect_timeout_s:g} s",
-                where=self.address,
-                remedy="start the daemon first, or give it this address",
-            )
-        self._armed = True
+        self._send_start([_json(header), _json(self._config(frames, exposure_s))])
 
     def send(self, exposure: Exposure) -> bool:
         """Send one image message of four parts; False if it was lost."""
@@ -111,23 +59,11 @@ class SimplonTransport:
             "stop_time": exposure.stop_ns,
             "real_time": exposure.stop_ns - exposure.start_ns,
         }
-        if self._socket.send([part1, part2, blob, _json(times)], self._stall_timeout_s):
-            return True
-        logger.warning("frame %d of series %d lost: nobody took it", exposure.number, exposure.series)
-        return False
+        return self._send_image([part1, part2, blob, _json(times)], exposure.number, exposure.series)
 
     def end(self, series: int) -> None:
         """Send the end of the series; nothing where its header never left."""
-        if self._armed and not self._socket.send(
-            [_json({"htype": "dseries_end-1.0", "series": series})], self._stall_timeout_s
-        ):
-            logger.warning("end of series %d lost: nobody took it", series)
-        self._armed = False
-
-    def close(self) -> None:
-        """Close the socket; what was sent is still delivered for 5 s."""
-        self._socket.close()
-        self._encoder.close()
+        self._send_end([_json({"htype": "dseries_end-1.0", "series": series})], series)
 
     def _encode(self, counts: NDArray[np.uint32]) -> bytes:
         if self._encoding == "<":

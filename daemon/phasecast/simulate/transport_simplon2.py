@@ -1,26 +1,19 @@
 """Frames as SIMPLON stream V2 (CBOR) over ZMQ PUSH, the way a DECTRIS control unit with two thresholds sends them."""
 
-import logging
 import struct
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Unpack
 
 import cbor2
 import lz4.block
 import numpy as np
-import zmq
 from numpy.typing import NDArray
 
 from phasecast.simulate import optics
-from phasecast.simulate.bitshuffle_encoder import BitshuffleEncoder
-from phasecast.simulate.errors import SimulationError
-from phasecast.simulate.push_socket import PushSocket
+from phasecast.simulate.simplon_unit import SimplonUnit, UnitOptions
 from phasecast.simulate.transport import Exposure, damaged, deformed
-from phasecast.simulate.transport_simplon import Encoding
-
-logger = logging.getLogger(__name__)
 
 THRESHOLDS = {"threshold_1": 0.5, "threshold_2": 0.8}
 """Channel to threshold as a share of the photon energy."""
@@ -30,48 +23,17 @@ _IN_ROWS, _UINT32, _COMPRESSED, _DATE, _SELF_DESCRIBED = 40, 70, 56500, 0, 55799
 _LZ4_BLOCK = 8192
 
 
-class Simplon2Transport:
-    """PUSH socket on 127.0.0.1 that speaks SIMPLON V2.
+class Simplon2Transport(SimplonUnit):
+    """PUSH socket on 127.0.0.1 that speaks SIMPLON V2; parameters as of `SimplonUnit`.
 
     ``threshold_1`` holds the counts; ``threshold_2`` lies higher and holds four fifths of them, rounded down.
-
-    Parameters
-    ----------
-    port
-        TCP port to bind; 0 takes a free one.
-    encoding
-        How images are compressed, by the names of V1.
-    connect_timeout_s
-        How long ``arm`` waits for a consumer.
-    stall_timeout_s
-        How long a frame waits for the consumer to take it before it is lost, as in the real unit.
-    context
-        Context of the socket; the process's own if None.
-
-    Raises
-    ------
-    SimulationError
-        Port in use, or unknown encoding.
     """
 
-    def __init__(
-        self,
-        port: int = 31001,
-        *,
-        encoding: Encoding = "bs32-lz4<",
-        connect_timeout_s: float = 60.0,
-        stall_timeout_s: float = 5.0,
-        context: zmq.Context[zmq.Socket[bytes]] | None = None,
-    ) -> None:
-        if encoding not in _COMPRESSION:
-            raise SimulationError(f"unknown encoding {encoding!r}", remedy=f"choose from {', '.join(_COMPRESSION)}")
-        self._compression = _COMPRESSION[encoding]
-        self._connect_timeout_s = connect_timeout_s
-        self._stall_timeout_s = stall_timeout_s
-        self._encoder = BitshuffleEncoder()
+    def __init__(self, port: int = 31001, **options: Unpack[UnitOptions]) -> None:
+        super().__init__(port, scheme="simplon2", **options)
+        self._compression = _COMPRESSION[self._encoding]
         self._unique_id = ""
         self._began_ns: int | None = None
-        self._socket = PushSocket(port, scheme="simplon2", context=context)
 
     @property
     def address(self) -> str:
@@ -88,16 +50,7 @@ class Simplon2Transport:
         """
         self._unique_id = uuid.uuid4().hex.upper()[:26]
         self._began_ns = None
-        if not self._socket.send(
-            [_message({"type": "start", **self._series(series), **_config(frames, exposure_s)})],
-            self._connect_timeout_s,
-        ):
-            self._unique_id = ""
-            raise SimulationError(
-                f"no consumer connected within {self._connect_timeout_s:g} s",
-                where=self.address,
-                remedy="start the daemon first, or give it this address",
-            )
+        self._send_start([_message({"type": "start", **self._series(series), **_config(frames, exposure_s)})])
 
     def send(self, exposure: Exposure) -> bool:
         """Send one image message with both thresholds; False if it was lost."""
@@ -115,23 +68,11 @@ class Simplon2Transport:
             "stop_time": _ticks(exposure.stop_ns - self._began_ns),
             "data": {name: self._image(image, exposure) for name, image in zip(THRESHOLDS, images, strict=True)},
         }
-        if self._socket.send([_message(message)], self._stall_timeout_s):
-            return True
-        logger.warning("frame %d of series %d lost: nobody took it", exposure.number, exposure.series)
-        return False
+        return self._send_image([_message(message)], exposure.number, exposure.series)
 
     def end(self, series: int) -> None:
         """Send the end of the series; nothing where its start never left."""
-        if self._unique_id and not self._socket.send(
-            [_message({"type": "end", **self._series(series)})], self._stall_timeout_s
-        ):
-            logger.warning("end of series %d lost: nobody took it", series)
-        self._unique_id = ""
-
-    def close(self) -> None:
-        """Close the socket; what was sent is still delivered for 5 s."""
-        self._socket.close()
-        self._encoder.close()
+        self._send_end([_message({"type": "end", **self._series(series)})], series)
 
     def _series(self, series: int) -> dict[str, Any]:
         return {"series_id": series, "series_unique_id": self._unique_id}
