@@ -18,7 +18,7 @@ from phasecast.sources.frame_sidecar import read_sidecar, sidecar_path, stated_n
 from phasecast.xrd.classifier import Classifier
 from phasecast.xrd.integrator import Integrator
 from phasecast.xrd.patterns import bin_centres_deg
-from phasecast.xrd.stages import XrdStage
+from phasecast.xrd.stages import NO_PATTERN, XrdStage
 from phasecast_models.xrd.axis import PatternAxis
 from phasecast_models.xrd.measured import MeasuredPatternError, convert_axis, load_pattern, rebin
 from phasecast_models.xrd.structures import HC_KEV_ANGSTROM
@@ -144,6 +144,8 @@ def _classify_file(
             confidences = classifier.bundle.confidences(intensity, classifier.bundle.axis.tth_deg, sigma=sigma)[0]
     except (PhasecastError, ValueError, OSError) as error:
         return FileReport(path=path, error=str(error))
+    if np.isnan(confidences).all():
+        return FileReport(path=path, error=f"{NO_PATTERN}: no count, or an infinite one, in the range of the model")
     scores = {phase.id: round(float(value), 4) for phase, value in zip(classifier.classes, confidences, strict=True)}
     ranked = sorted(scores.items(), key=lambda entry: -entry[1])
     named = [f"{name} {value:.2f}" for name, value in ranked if value >= 0.5]

@@ -18,7 +18,7 @@ _ENERGY_TOLERANCE = 2e-3
 
 
 class OutsideModelError(BundleMismatchError):
-    """A model bundle for another energy or another 2theta range: patterns can be had, confidences cannot."""
+    """A model bundle for another energy, 2theta range or threshold: patterns can be had, confidences cannot."""
 
 
 class Classifier:
@@ -34,7 +34,7 @@ class Classifier:
     Raises
     ------
     OutsideModelError
-        If the model was made for another energy or another range.
+        If the model was made for another energy, another range or another threshold of the detector.
     BundleMismatchError
         If it was made for other classes than the profile's.
     """
@@ -55,6 +55,15 @@ class Classifier:
                 f"{profile.axis.tth_min_deg:g}-{profile.axis.tth_max_deg:g} deg",
                 where=where,
                 remedy="widen [axis] in the profile or choose a bundle for this range",
+            )
+        threshold_kev = profile.detector.threshold_kev
+        if not bundle.valid.takes_threshold(threshold_kev):
+            low_kev, high_kev = bundle.valid.threshold_kev or (0.0, float("inf"))
+            raise OutsideModelError(
+                f"the model is valid for detector thresholds of {low_kev:g}-{high_kev:g} keV, the profile states "
+                f"{threshold_kev:g} keV: fluorescence and noise reach the pattern otherwise",
+                where=where,
+                remedy="set the detector's threshold and detector.threshold_kev, or choose a bundle for this one",
             )
         ids = tuple(phase.id for phase in profile.classes)
         if ids != bundle.classes:
@@ -143,7 +152,7 @@ class Classifier:
     def confidences(self, patterns: AxisPatterns) -> NDArray[np.float32]:
         """Return calibrated confidences, shape (n, classes), of patterns on the model's own axis.
 
-        Bins that no usable pixel reached count as not measured.
+        Bins that no usable pixel reached count as not measured. Rows without any count are NaN.
         """
         measured = patterns.norm > 0
         intensity = np.where(measured, patterns.intensity, np.nan)

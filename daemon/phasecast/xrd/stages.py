@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 WRONG_FRAME = "wrong frame"
 NO_ARM_ANGLE = "arm angle unknown"
 OUTSIDE_AXIS = "outside the axis"
+NO_PATTERN = "no usable pattern"
 
 
 class XrdStage:
@@ -130,7 +131,9 @@ class XrdStage:
                     detail = f"frame {frames[place].frame_id}: {error}"
                     outcomes[place] = Rejection(reason=OUTSIDE_AXIS, detail=detail)
                 continue
-            outcomes.update(zip(places, reduced, strict=True))
+            for place, outcome in zip(places, reduced, strict=True):
+                detail = f"frame {frames[place].frame_id}: no count, or an infinite one, in the range of the model"
+                outcomes[place] = outcome or Rejection(reason=NO_PATTERN, detail=detail)
         return [outcomes[place] for place in range(len(frames))]
 
     def geometry_of(self, frame: Frame) -> DetectorGeometry:
@@ -153,7 +156,8 @@ class XrdStage:
 
     def _reduce(
         self, batch: NDArray[np.integer], geometry: DetectorGeometry, angles_deg: tuple[float, ...]
-    ) -> list[Reduced]:
+    ) -> list[Reduced | None]:
+        """Return what was computed, None for a frame whose pattern the model cannot be asked about at all."""
         patterns = self.integrator.integrate(batch, geometry=geometry)
         notes = [self._why_unclassified] * len(batch)
         confidences = None
@@ -163,8 +167,11 @@ class XrdStage:
             notes = classifier.why_not(patterns.axes[1], geometry.wavelength_angstrom)
             confidences = classifier.confidences(patterns.axes[1])
             confidences[[bool(note) for note in notes]] = np.nan
-        reduced = []
+        reduced: list[Reduced | None] = []
         for row in range(len(batch)):
+            if confidences is not None and not notes[row] and np.isnan(confidences[row]).all():
+                reduced.append(None)
+                continue
             columns = {
                 "intensity": patterns.intensity[row],
                 "sigma": patterns.sigma[row],
