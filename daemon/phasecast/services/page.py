@@ -23,6 +23,7 @@ from phasecast.records.clerk_thread import ClerkThread
 from phasecast.records.status import StatusFile
 from phasecast.records.webhook import Webhook
 from phasecast.services import page_exports, page_maps
+from phasecast.services.page_models import model_tools
 from phasecast.services.placing import source_options
 from phasecast.services.priority import be_nice
 from phasecast.services.raw_frames import require_folders
@@ -116,6 +117,7 @@ def page_tools(directory: DataDirectory, raw_roots: Sequence[Path] = ()) -> Page
         make_report=page_exports.make_report,
         write_repair=partial(page_exports.in_own_process, page_maps.write_repair),
         describe_map=partial(page_exports.in_own_process, page_maps.describe_map),
+        models=model_tools(),
     )
 
 

@@ -26,6 +26,7 @@ from phasecast.web.jobs import Jobs
 from phasecast.web.live_map import LiveMap
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.map_facts import MapFactsBook
+from phasecast.web.model_tools import ModelTools
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +64,11 @@ class PageTools:
         Writes the points of some results to measure again into a file: a table for ``.csv``, else a bluesky plan.
     describe_map
         Writes what `MapFacts` holds of some results as JSON into a file.
+    models
+        What it needs of models.
 
-    Those from `draw_png` on may be called from any thread, take seconds, and raise `PhasecastError` where they fail.
-    Where they take a result, several that are one map will do as well, but for `snapshot`.
+    Those from `draw_png` to `describe_map` may be called from any thread, take seconds, and raise `PhasecastError`
+    where they fail. Where they take a result, several that are one map will do as well, but for `snapshot`.
     """
 
     read_frame: Callable[[ResultHeader, FrameReference], NDArray[np.integer]]
@@ -76,6 +79,7 @@ class PageTools:
     make_report: Callable[[Results, str], Path]
     write_repair: Callable[[tuple[Path, ...], Path], None]
     describe_map: Callable[[tuple[Path, ...], Path], None]
+    models: ModelTools
 
 
 class Hub:

@@ -24,6 +24,7 @@ from phasecast.web.legend import legend_html
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.map_view import MapView
 from phasecast.web.map_words import map_html
+from phasecast.web.model_tab import ModelTab
 from phasecast.web.multiples import SmallMultiples
 from phasecast.web.now_view import NowView
 from phasecast.web.point_view import PointView
@@ -66,7 +67,7 @@ class Page:
         self.now = NowView(hub, self._words)
         self.labels = LabelPanel(hub, session)
         self.close = CloseButton(hub, session)
-        kinds: tuple[Any, ...] = (ScansTab, CompareTab, RegionsTab, SampleTab, DeclareTab)
+        kinds: tuple[Any, ...] = (ScansTab, CompareTab, RegionsTab, SampleTab, DeclareTab, ModelTab)
         one_scan = self._words("map.one_scan")
         self._others: tuple[Tab, ...] = tuple(
             LazyTab(kind.title_key, partial(kind, hub, session), "" if kind is ScansTab else one_scan) for kind in kinds
