@@ -7,7 +7,7 @@ import argparse
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,16 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES, PatternAxis
-from phasecast_models.xrd.bundle import BLOCK, Bundle, load_bundle, network_logits, write_bundle
+from phasecast_models.xrd.axis import PatternAxis
+from phasecast_models.xrd.bundle import Bundle, load_bundle
+from phasecast_models.xrd.bundle_card import reference_lines, write_bundle
 from phasecast_models.xrd.calibration import (
     expected_calibration_error,
     f1_scores,
     fit_calibration,
 )
+from phasecast_models.xrd.drift import fit_drift
 from phasecast_models.xrd.features import features, prepare
-from phasecast_models.xrd.network import PatternNetwork
+from phasecast_models.xrd.inference import BLOCK, network_logits
+from phasecast_models.xrd.network import SMALL, NetworkSizes, PatternNetwork
 from phasecast_models.xrd.patterns import SimulatedPatterns, simulate_patterns
+from phasecast_models.xrd.task import BL16XU_TASK, Task
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +40,16 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """Everything that decides the weights, besides the code.
+    """Everything that decides the weights, besides the code and the task.
 
-    Every epoch sees patterns that were never seen before, so there is nothing to over-fit to.
+    Every epoch sees patterns that were never seen before, each measured ``draws`` times, so there is nothing to
+    over-fit to.
     """
 
     seed: int = 1
     epochs: int = 15
-    patterns_per_epoch: int = 40_000
+    patterns_per_epoch: int = 32_000
+    draws: int = 2
     held_out: int = 20_000
     batch: int = 256
     learning_rate: float = 2e-3
@@ -51,7 +57,16 @@ class TrainingPlan:
     threads: int = 1
 
 
-def train(output: Path, plan: TrainingPlan, *, name: str = "bl16xu-rust", progress: Progress = logger.info) -> Bundle:
+def train(
+    output: Path,
+    plan: TrainingPlan,
+    *,
+    name: str = "bl16xu-rust",
+    version: str = "1",
+    task: Task = BL16XU_TASK,
+    sizes: NetworkSizes = SMALL,
+    progress: Progress = logger.info,
+) -> Bundle:
     """Train, calibrate, measure and write a bundle; return it as loaded from disk.
 
     Parameters
@@ -60,35 +75,45 @@ def train(output: Path, plan: TrainingPlan, *, name: str = "bl16xu-rust", progre
         Folder to write; created if missing.
     plan
         Seed and sizes.
-    name
-        Name the bundle carries.
+    name, version
+        Identity the bundle carries.
+    task
+        Classes, crystals and axis.
+    sizes
+        Of the network.
     progress
         Called with one line of text now and then.
     """
-    axis = BL16XU_AXIS
     started = time.monotonic()
     threads = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
     try:
-        network, digest = _fit(plan, axis, progress)
-        logits, labels = _held_out(network, plan, axis, seed=plan.seed + 1_000_003)
-        calibration = fit_calibration(logits, labels)
-        logits, labels = _held_out(network, plan, axis, seed=plan.seed + 2_000_003)
+        network, digest = fit_network(plan, task, sizes, progress)
+        inputs, labels = held_out_inputs(plan, task, seed=plan.seed + 1_000_003)
+        calibration = fit_calibration(network_logits(network, inputs, BLOCK), labels)
+        with torch.inference_mode():
+            drift = fit_drift(network.hidden_layer(torch.from_numpy(inputs)).numpy())
+        inputs, labels = held_out_inputs(plan, task, seed=plan.seed + 2_000_003)
+        logits = network_logits(network, inputs, BLOCK)
     finally:
         torch.set_num_threads(threads)
-    metrics = measure(calibration.confidences(logits), labels)
+    metrics = measure(calibration.confidences(logits), labels, task.ids)
     progress(metrics_table(metrics))
     write_bundle(
         output,
         network=network,
         calibration=calibration,
-        axis=axis,
+        axis=task.axis,
+        classes=task.ids,
+        lines=reference_lines(task.axis, task.classes),
         name=name,
+        version=version,
+        drift=drift,
         training={
             **asdict(plan),
             "command": f"python -m phasecast_models.xrd.training -o DIR --seed {plan.seed}",
-            "data": f"{plan.epochs * plan.patterns_per_epoch} simulated patterns, 10^3 to 10^7 counts each; "
-            "no measured pattern was used",
+            "data": f"{plan.epochs * plan.patterns_per_epoch} simulated patterns, 10^3 to 10^7 counts each, measured "
+            f"{plan.draws} times; no measured pattern was used",
             "first_epoch_sha256": digest,
             "torch": str(torch.__version__),
             "numpy": np.__version__,
@@ -99,13 +124,13 @@ def train(output: Path, plan: TrainingPlan, *, name: str = "bl16xu-rust", progre
     return load_bundle(output)
 
 
-def measure(confidences: Floats, labels: Floats) -> dict[str, object]:
+def measure(confidences: Floats, labels: Floats, classes: Sequence[str]) -> dict[str, object]:
     """Return F1 per class, their mean, exact match and calibration error of labelled confidences."""
     scores = f1_scores(confidences, labels)
     return {
         "patterns": len(labels),
         "macro_f1": round(float(scores.mean()), 4),
-        "f1": {name: round(float(score), 4) for name, score in zip(CLASSES, scores, strict=True)},
+        "f1": {name: round(float(score), 4) for name, score in zip(classes, scores, strict=True)},
         "exact_match": round(float(((confidences >= 0.5) == (labels > 0.5)).all(axis=1).mean()), 4),
         "ece": round(expected_calibration_error(confidences, labels), 4),
         "brier": round(float(np.mean((confidences - labels) ** 2)), 4),
@@ -121,15 +146,16 @@ def metrics_table(metrics: dict[str, object]) -> str:
     return "\n".join([*lines, "  " + "  ".join(f"{key} {metrics[key]}" for key in keys)])
 
 
-def _fit(plan: TrainingPlan, axis: PatternAxis, progress: Progress) -> tuple[PatternNetwork, str]:
+def fit_network(plan: TrainingPlan, task: Task, sizes: NetworkSizes, progress: Progress) -> tuple[PatternNetwork, str]:
+    """Train a network; return it with the hash of what its first epoch saw."""
     torch.manual_seed(plan.seed)
-    network = PatternNetwork(axis, len(CLASSES))
+    network = PatternNetwork(task.axis, len(task.classes), **sizes)
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
-    steps = plan.epochs * (plan.patterns_per_epoch // plan.batch)
+    steps = plan.epochs * (plan.patterns_per_epoch * plan.draws // plan.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.learning_rate, total_steps=steps)
     digest = ""
     network.train()
-    for epoch, (values, labels) in enumerate(_epochs(plan, axis)):
+    for epoch, (values, labels) in enumerate(_epochs(plan, task)):
         inputs, targets = torch.from_numpy(values), torch.from_numpy(labels)
         if epoch == 0:
             digest = hashlib.sha256(values.tobytes() + labels.tobytes()).hexdigest()
@@ -137,27 +163,33 @@ def _fit(plan: TrainingPlan, axis: PatternAxis, progress: Progress) -> tuple[Pat
         order = torch.randperm(len(inputs))
         for start in range(0, len(inputs) - plan.batch + 1, plan.batch):
             rows = order[start : start + plan.batch]
-            losses = [
-                binary_cross_entropy_with_logits(logits, targets[rows]) for logits in network.members(inputs[rows])
-            ]
-            loss = losses[0] + losses[1]
+            members = network.members(inputs[rows])
+            loss = torch.stack([binary_cross_entropy_with_logits(part, targets[rows]) for part in members]).sum()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             total += float(loss.detach())
-        progress(f"epoch {epoch + 1}/{plan.epochs}: loss {total / (len(inputs) // plan.batch) / 2:.4f}")
+        share = total / (len(inputs) // plan.batch) / len(members)
+        progress(f"epoch {epoch + 1}/{plan.epochs}: loss {share:.4f}")
     network.eval()
     return network, digest
 
 
-def _epochs(plan: TrainingPlan, axis: PatternAxis) -> Iterator[tuple[Floats, Floats]]:
+def held_out_inputs(plan: TrainingPlan, task: Task, *, seed: int) -> tuple[Floats, Floats]:
+    """Return features and labels of simulated patterns that no training sees."""
+    simulated = simulate_patterns(plan.held_out, seed=seed, task=task)
+    return _inputs(simulated, [seed, 1]), simulated.labels
+
+
+def _epochs(plan: TrainingPlan, task: Task) -> Iterator[tuple[Floats, Floats]]:
     """Features and labels of every epoch; the next is simulated while the network learns from this one."""
 
     def simulate(epoch: int) -> tuple[Floats, Floats]:
         seed = plan.seed * 10_000 + epoch
-        simulated = simulate_patterns(plan.patterns_per_epoch, seed=seed)
-        return _inputs(simulated, seed), simulated.labels
+        simulated = simulate_patterns(plan.patterns_per_epoch, seed=seed, task=task)
+        inputs = [_inputs(simulated, [seed, draw + 1]) for draw in range(plan.draws)]
+        return np.concatenate(inputs), np.concatenate([simulated.labels] * plan.draws)
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         coming = pool.submit(simulate, 0)
@@ -168,14 +200,10 @@ def _epochs(plan: TrainingPlan, axis: PatternAxis) -> Iterator[tuple[Floats, Flo
             yield ready
 
 
-def _held_out(network: PatternNetwork, plan: TrainingPlan, axis: PatternAxis, *, seed: int) -> tuple[Floats, Floats]:
-    simulated = simulate_patterns(plan.held_out, seed=seed)
-    return network_logits(network, _inputs(simulated, seed), BLOCK), simulated.labels
-
-
-def _inputs(simulated: SimulatedPatterns, seed: int) -> Floats:
-    intensity, sigma = simulated.draw(np.random.default_rng([seed, 1]))
-    return features(prepare(intensity, sigma, simulated.axis), simulated.axis)
+def _inputs(simulated: SimulatedPatterns, seed: Sequence[int]) -> Floats:
+    axis: PatternAxis = simulated.axis
+    intensity, sigma = simulated.draw(np.random.default_rng(seed))
+    return features(prepare(intensity, sigma, axis), axis)
 
 
 def main() -> None:
