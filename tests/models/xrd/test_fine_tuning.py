@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle
 from phasecast_models.xrd.calibration import f1_scores
+from phasecast_models.xrd.drift import fit_drift
 from phasecast_models.xrd.examples import Examples, LabelError
-from phasecast_models.xrd.fine_tuning import FineTunePlan, TrainingCancelledError, fine_tune, split_examples
+from phasecast_models.xrd.fine_tuning import FineTunePlan, TrainingCancelledError, fine_tune
+from phasecast_models.xrd.label_splits import split_examples
 from phasecast_models.xrd.patterns import simulate_patterns
+from phasecast_models.xrd.task import BL16XU_TASK
+from phasecast_models.xrd.tuning import replay_of, simulate_replay, simulated_inputs
 
 TINY = FineTunePlan(replay=128, epochs=2, calibration_replay=256, measured_replay=256)
 SHIFT = 4
@@ -84,6 +89,26 @@ def test_same_labels_same_weights(base: Bundle, tmp_path: Path) -> None:
     assert first.sha256 == second.sha256
     assert (tmp_path / "a/model.toml").read_bytes() == (tmp_path / "b/model.toml").read_bytes()
     assert first.name == base.name
+
+
+def test_drift_is_told_against_what_was_learned(base: Bundle, tmp_path: Path) -> None:
+    inputs, _ = simulated_inputs(simulate_replay, 600, 3, base)
+    with torch.inference_mode():
+        limits = fit_drift(base.network.hidden_layer(torch.from_numpy(inputs)).numpy())
+    able = replace(base, drift_limits=limits, valid=replace(base.valid, threshold_kev=(4.0, 6.0)))
+    examples = shifted(24, 53)
+    tuned = fine_tune(able, examples, tmp_path / "a", plan=replace(TINY, calibration_replay=600))
+    distance = tuned.drift(examples.intensity, base.axis.tth_deg, examples.sigma)
+    assert np.nanmedian(distance) < 1
+    assert tuned.valid.threshold_kev == (4.0, 6.0)
+    assert dict(tuned.reference_lines) == dict(base.reference_lines)
+
+
+def test_replay_of_another_task_is_refused(base: Bundle, tmp_path: Path) -> None:
+    task = replace(BL16XU_TASK, classes=BL16XU_TASK.classes[:3])
+    with pytest.raises(LabelError, match=r"3 classes on 10-40 deg .* bl16xu-rust has 9"):
+        fine_tune(base, shifted(24, 53), tmp_path / "a", plan=TINY, simulate=replay_of(task))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("batch", [0, 5])

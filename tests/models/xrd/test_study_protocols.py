@@ -11,12 +11,12 @@ from phasecast_models.xrd.examples import Examples, LabelError
 from phasecast_models.xrd.fine_tuning import FineTunePlan
 from phasecast_models.xrd.paper_network import PaperPlan, paper_inputs, train_paper
 from phasecast_models.xrd.patterns import simulate_patterns
+from phasecast_models.xrd.scratch_training import ScratchPlan
 from phasecast_models.xrd.study_protocols import (
     BASE,
     FINE_TUNED,
     PAPER,
     SCRATCH,
-    ScratchPlan,
     divide_by_sample,
     efficiency_table,
     label_efficiency,
