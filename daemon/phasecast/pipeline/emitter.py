@@ -20,6 +20,7 @@ from phasecast.core.documents import (
     PRIMARY,
     RAW_UID_KEY,
     SCORES,
+    SHARE_AXIS,
 )
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.protocols import Document
@@ -27,8 +28,9 @@ from phasecast.core.record import CapturePosition
 from phasecast.core.result import ColumnSpec, ModelStamp, ResultHeader, UsedModel
 from phasecast.core.scan import Defect
 from phasecast.pipeline.beam_columns import BeamColumns
+from phasecast.pipeline.beam_points import TRANSMISSION
 from phasecast.pipeline.fold import ScanFold
-from phasecast.pipeline.scores import NO_MODEL, Scores
+from phasecast.pipeline.scores import NO_MODEL, MetalRule, Scores
 from phasecast.pipeline.turn import Scored, Turn
 
 ExitStatus = Literal["success", "abort", "fail"]
@@ -58,6 +60,8 @@ class DerivedRun:
         already. That of the header if there are none.
     beam_columns
         Columns for which the monitors must be known; the header names them beside the stage's. None for none.
+    metal
+        What transmission does to the confidences; the header has a column for it. None: nothing.
     validate
         Whether documents are validated against their schemas; costs 2 ms a row, so only in tests.
     """
@@ -73,6 +77,7 @@ class DerivedRun:
         restored_revisions: NDArray[np.int64] | None = None,
         models: Sequence[UsedModel] = (),
         beam_columns: BeamColumns | None = None,
+        metal: MetalRule | None = None,
         validate: bool = False,
     ) -> None:
         self.header = header
@@ -82,7 +87,7 @@ class DerivedRun:
         self._publish = publish
         self._validate = validate
         self._beam_columns = beam_columns
-        self._scores = Scores(header.columns, header.expected_points or 0, restored_scores)
+        self._scores = Scores(header.columns, header.expected_points or 0, restored_scores, metal=metal)
         self._models = list(models)
         if not self._models and header.model is not None:
             self._models.append(UsedModel(stamp=header.model, since_s=header.started_s))
@@ -171,13 +176,15 @@ class DerivedRun:
             computed = self._beam_columns.compute([(point.index, point.reduced) for point in scored], fold.beam)
         for spec in self.header.columns:
             rows = computed.get(spec.name)
+            if rows is None and spec.axis == SHARE_AXIS:
+                rows = np.array([point.reduced.columns.get(spec.name, np.nan) for point in scored])
             if rows is None and spec.axis == MODEL_AXIS:
                 rows = np.array([self._number_for(spec.name, point) for point in scored])
             if rows is None:
                 rows = np.stack([point.reduced.columns[spec.name] for point in scored])
             columns[spec.name] = rows.astype(spec.dtype, copy=False)
         self._scores.keep(indices, columns)
-        return columns | self._scores.take(indices, _without_beam(indices, fold))
+        return columns | self._scores.take(indices, _without_beam(indices, fold), _transmission(indices, fold))
 
     def _number_for(self, name: str, point: Scored) -> int:
         if name in point.reduced.columns:  # of a result that is written anew
@@ -206,7 +213,7 @@ class DerivedRun:
             "point_index": indices,
             "revision": np.array([fold.revision(index) for index in rejudged], np.int64),
         }
-        return columns | self._scores.take(indices, _without_beam(indices, fold))
+        return columns | self._scores.take(indices, _without_beam(indices, fold), _transmission(indices, fold))
 
     def _page(self, stream: str, columns: Mapping[str, NDArray[Any]]) -> None:
         n = len(next(iter(columns.values())))
@@ -226,6 +233,10 @@ class DerivedRun:
 def _without_beam(indices: NDArray[np.int64], fold: ScanFold) -> NDArray[np.bool_]:
     """Whose confidences are withheld: a frame that was taken without beam shows nothing of the sample."""
     return np.array([fold.ledger.state(index) is PointState.REJECTED for index in indices.tolist()], np.bool_)
+
+
+def _transmission(indices: NDArray[np.int64], fold: ScanFold) -> NDArray[np.float64]:
+    return np.array([fold.points.scalar(TRANSMISSION, index) for index in indices.tolist()], np.float64)
 
 
 def _ledger_columns(

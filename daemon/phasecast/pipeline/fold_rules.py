@@ -29,6 +29,8 @@ class FoldRules:
         What these scalars say of the beam.
     frames_place_themselves
         Whether there are no events at all and every frame is a point of its own.
+    scores_need_transmission
+        Whether points are said anew when their transmission becomes known.
     with_event
         What becomes of a frame once its event is known: takes the frame's reference, its outcome, and the numbers of
         the event and of the scan's start. None: the event changes nothing.
@@ -39,6 +41,7 @@ class FoldRules:
     scalar_fields: Mapping[str, str] = field(default_factory=dict)
     beam: BeamRules = field(default_factory=BeamRules)
     frames_place_themselves: bool = False
+    scores_need_transmission: bool = False
     with_event: Callable[[FrameReference, Outcome, Mapping[str, float]], Outcome] | None = None
 
     @property

@@ -1,16 +1,33 @@
 """What the model says of a scan's points, at hand for points of which it is said anew after they were published."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import CLASS_AXIS, MODEL_AXIS
+from phasecast.core.documents import CLASS_AXIS, MODEL_AXIS, SHARE_AXIS
 from phasecast.core.result import ColumnSpec
 
 NO_MODEL = -1
 """Number of the model of points that have no confidences."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetalRule:
+    """How transmission tells iron without peaks from rust without peaks.
+
+    Parameters
+    ----------
+    column
+        Column of the confidences that is multiplied.
+    share
+        What it is multiplied with, of transmissions of shape (points,); 1 where the transmission is NaN.
+    """
+
+    column: int
+    share: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 class Scores:
@@ -24,12 +41,21 @@ class Scores:
         Rows to start with.
     restored
         Rows that the file holds already, by column.
+    metal
+        What transmission does to them when they are taken; None: nothing.
     """
 
     def __init__(
-        self, columns: Sequence[ColumnSpec], points: int, restored: Mapping[str, NDArray[Any]] | None = None
+        self,
+        columns: Sequence[ColumnSpec],
+        points: int,
+        restored: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        metal: MetalRule | None = None,
     ) -> None:
-        self._specs = [column for column in columns if column.axis in (CLASS_AXIS, MODEL_AXIS)]
+        self._specs = [column for column in columns if column.axis in (CLASS_AXIS, MODEL_AXIS, SHARE_AXIS)]
+        self._share = next((spec.name for spec in self._specs if spec.axis == SHARE_AXIS), None)
+        self._metal = metal if self._share is not None else None
         self._confidences = next((spec.name for spec in self._specs if spec.axis == CLASS_AXIS), None)
         self._model = next((spec.name for spec in self._specs if spec.axis == MODEL_AXIS), None)
         self._rows = {spec.name: _empty(spec, points) for spec in self._specs}
@@ -37,6 +63,11 @@ class Scores:
             if name in self._rows:
                 self._grow(len(rows))
                 self._rows[name][: len(rows)] = rows
+        if self._metal is not None and self._confidences is not None and self._share is not None and restored:
+            # what is kept is what the model said, before transmission had its say
+            share = self._rows[self._share]
+            kept = self._rows[self._confidences][:, self._metal.column]
+            np.divide(kept, share, out=kept, where=share > 0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,10 +95,30 @@ class Scores:
         classified = ~np.isnan(self._rows[self._confidences][others]).all(axis=1)
         return np.asarray(others[classified], np.int64)
 
-    def take(self, indices: NDArray[np.int64], withheld: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-        """Return the rows of some points, without confidences for those that are withheld."""
+    def take(
+        self,
+        indices: NDArray[np.int64],
+        withheld: NDArray[np.bool_],
+        transmission: NDArray[np.float64] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Return the rows of some points, without confidences for those that are withheld.
+
+        Parameters
+        ----------
+        indices
+            The points.
+        withheld
+            Which of them were measured without beam, shape (points,).
+        transmission
+            Of each, shape (points,), NaN where unknown; None: of none.
+        """
         self._grow(int(indices.max(initial=-1)) + 1)
         found = {name: rows[indices] for name, rows in self._rows.items()}
+        if self._metal is not None and self._confidences is not None and self._share is not None:
+            known = np.full(len(indices), np.nan) if transmission is None else transmission
+            share = self._metal.share(known).astype(np.float32)
+            found[self._share] = share
+            found[self._confidences][:, self._metal.column] *= share
         if self._confidences is not None:
             found[self._confidences][withheld] = np.nan
         return found

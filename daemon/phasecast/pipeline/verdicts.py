@@ -143,6 +143,9 @@ class Verdicts:
         self._judge_again(self.beam.take(index, scalars))
         for touched in self.beam.take_touched():
             self.ledger.touch(touched)
+            if self._rules.scores_need_transmission and touched in self._ever_scored:
+                self._revisions[touched] += 1
+                self._rejudged[touched] = None
         self.ledger.replace_flags(index, BEAM_FLAGS, self.beam.flags(index))
 
     def _judge_again(self, indices: list[int]) -> None:

@@ -48,6 +48,11 @@ class Classification(ProfilePart):
         description="Whether the beam passes a thin section, or meets the surface of a thick sample, as in a powder "
         "diffractometer, where absorption is the same at all angles.",
     )
+    thickness_um: tuple[float, float] = Field(
+        default=(5.0, 20.0),
+        description="Thinnest and thickest section, for telling iron without peaks from rust without peaks by the "
+        "transmission; a thickness in the sample form goes before it.",
+    )
     others: tuple[str, ...] = Field(
         default=(),
         description="Further crystals that count for the class of kind other: CIF files or ids of shipped structures. "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from phasecast.core.documents import CLASS_AXIS as CLASS_AXIS
 from phasecast.core.documents import LEDGER_COLUMNS, MODEL_COLUMNS
 from phasecast.core.documents import MODEL_AXIS as MODEL_AXIS
+from phasecast.core.documents import SHARE_AXIS as SHARE_AXIS
 from phasecast.core.ledger import PointState
 
 LAYOUT_VERSION = 1
@@ -44,6 +45,8 @@ MODELS = f"{CLASSIFICATION}/models"
 """Table of all models that gave confidences of this result; a row is written before the first point that names it."""
 MODEL_OF_POINT = f"{CLASSIFICATION}/model_of_point"
 """Row of the table, point by point; -1 where there are no confidences."""
+METAL_SHARE = f"{CLASSIFICATION}/metal_share"
+"""Where transmission is known: what the confidence of peak-less iron was multiplied with."""
 MAPS = f"{CLASSIFICATION}/maps"
 
 LEDGER_PATH = f"{ENTRY}/ledger"
@@ -157,6 +160,8 @@ def column_dataset(name: str, axis: str) -> str:
         return CONFIDENCES
     if axis == MODEL_AXIS:
         return MODEL_OF_POINT
+    if axis == SHARE_AXIS:
+        return METAL_SHARE
     return f"{COLUMNS}/{name}"
 
 

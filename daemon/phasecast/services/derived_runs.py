@@ -22,6 +22,7 @@ from phasecast.core.scan import ScanStart
 from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.emitter import DerivedRun
 from phasecast.profiles import Profile
+from phasecast.services.metal import metal_columns, metal_rule
 from phasecast.services.monitors import beam_columns, normalisation_of, point_columns
 from phasecast.services.sample_sources import SampleSources
 from phasecast.services.unfinished_results import UnfinishedResult, find_results
@@ -145,6 +146,7 @@ class DerivedRuns:
             restored_revisions=left.revisions if left is not None else None,
             models=left.models if left is not None else (),
             beam_columns=self._beam_columns,
+            metal=metal_rule(self.profile_for(start) or self.profile, header),
         )
 
     def close(self) -> None:
@@ -216,7 +218,7 @@ class DerivedRuns:
             expected_points=start.expected_points,
             horizontal_field=positions.horizontal.field if positions else "",
             vertical_field=positions.vertical.field if positions else "",
-            columns=(*self.stage.columns, *self._beam_columns.specs),
+            columns=(*self.stage.columns, *self._beam_columns.specs, *metal_columns(profile, classifier)),
             point_columns=point_columns(profile),
             tth_deg=tuple(float(value) for value in bin_centres_deg(integrator.axes[0])),
             classes=classifier.classes if classifier else (),

@@ -7,6 +7,7 @@ from phasecast.pipeline.fold_rules import FoldRules
 from phasecast.pipeline.join import JoinRule
 from phasecast.profiles import Profile
 from phasecast.profiles.orientation import StageFrame
+from phasecast.services.metal import needs_transmission
 from phasecast.services.monitors import beam_rules, scalar_fields
 from phasecast.sources.document_options import DocumentOptions
 from phasecast.sources.document_roots import DocumentRoot
@@ -26,6 +27,7 @@ def fold_rules(profile: Profile) -> FoldRules:
         scalar_fields=scalar_fields(profile),
         beam=beam_rules(profile),
         frames_place_themselves=profile.frame_files.position_from != "documents",
+        scores_need_transmission=needs_transmission(profile),
     )
 
 

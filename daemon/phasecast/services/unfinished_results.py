@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import MODEL_AXIS
+from phasecast.core.documents import MODEL_AXIS, SHARE_AXIS
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.record import CapturePosition
@@ -87,9 +87,9 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                     unscored = np.isnan(scores[kept]).all(axis=1)
                     meant = result.ledger["flags"].to_numpy() & np.uint32(PointFlag.NOT_CLASSIFIED) > 0
                     states[(states == PointState.DONE) & unscored & ~meant] = PointState.PENDING
-                of_model = next((one.name for one in header.columns if one.axis == MODEL_AXIS), None)
-                if of_model is not None:
-                    scores[of_model] = result.column(of_model).to_numpy()
+                for column in header.columns:
+                    if column.axis in (MODEL_AXIS, SHARE_AXIS):
+                        scores[column.name] = result.column(column.name).to_numpy()
                 models = result.models
                 # a replay comes to the revisions by itself, save those that a change of models made
                 revisions = result.ledger["revision"].to_numpy() if len(models) > 1 else None

@@ -1,0 +1,70 @@
+"""Where a scan measures the transmission: what it says of iron that shows no peaks."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phasecast.core.documents import SHARE_AXIS
+from phasecast.core.result import ColumnSpec, ResultHeader
+from phasecast.pipeline.scores import MetalRule
+from phasecast.profiles import Profile
+from phasecast.records.samples import sample_at_start
+from phasecast.services.monitors import beam_rules
+from phasecast_models.xrd.absorption import FE_K_EDGE_KEV
+from phasecast_models.xrd.transmission import metal_share
+
+if TYPE_CHECKING:
+    from phasecast.xrd.classifier import Classifier
+
+PEAKLESS_IRON = "peakless_iron"
+_COLUMN = "metal_share"
+
+
+def needs_transmission(profile: Profile) -> bool:
+    """Tell whether transmission has a say in the confidences of an instrument."""
+    rules = beam_rules(profile)
+    measured = bool(rules.transmission or rules.computes_transmission)
+    has_class = any(phase.id == PEAKLESS_IRON for phase in profile.classes)
+    return measured and has_class and profile.energy_kev > FE_K_EDGE_KEV
+
+
+def metal_columns(profile: Profile, classifier: "Classifier | None") -> tuple[ColumnSpec, ...]:
+    """Return the column that says what the confidence of peak-less iron was multiplied with; none where nothing is."""
+    if classifier is None or not needs_transmission(profile):
+        return ()
+    what = "probability of metal after the transmission; the confidence of peakless_iron was multiplied with it"
+    return (ColumnSpec(name=_COLUMN, dtype="<f4", axis=SHARE_AXIS, description=f"{what}. 1 where T is unknown"),)
+
+
+def metal_rule(profile: Profile, header: ResultHeader) -> MetalRule | None:
+    """Return what transmission does to the confidences of a result; None where it does nothing.
+
+    Parameters
+    ----------
+    profile
+        The instrument.
+    header
+        Of the result: its columns, its classes, and the thickness that the sample form states.
+    """
+    column = next((k for k, phase in enumerate(header.classes) if phase.id == PEAKLESS_IRON), None)
+    if column is None or all(one.axis != SHARE_AXIS for one in header.columns):
+        return None
+    thickness_um = _stated_thickness_um(header) or profile.classification.thickness_um
+    energy_kev = profile.energy_kev
+
+    def share(transmission: NDArray[np.float64]) -> NDArray[np.float64]:
+        return metal_share(transmission, thickness_um=thickness_um, energy_kev=energy_kev)
+
+    return MetalRule(column=column, share=share)
+
+
+def _stated_thickness_um(header: ResultHeader) -> float | None:
+    """Return the thickness of the section as people stated it; None if they did not, or not as a number."""
+    text = sample_at_start(header.metadata).fields.get("thickness_um", "")
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
