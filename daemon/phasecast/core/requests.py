@@ -18,6 +18,8 @@ MAX_NAME = 128
 MAX_TEXT = 4000
 MAX_LABEL_POINTS = 2000
 """Points one label request may name: each is saved with its whole pattern (about 25 kB)."""
+MAX_BLIND_POINTS = 200
+"""Points of one blind check; 30 to 60 are usual."""
 MAX_REGION_ROWS = 500_000
 MAX_VERTICES = 20_000
 MAX_FIELDS = 64
@@ -372,6 +374,81 @@ class ActivateModel:
         _check_name(self.who, "who")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindDraw:
+    """A person begins a blind check: points drawn by chance, to be judged without knowing what the model says.
+
+    Parameters
+    ----------
+    scan_raw_uid
+        The scan.
+    result
+        Name of its result file in the results folder.
+    points
+        Rows that were drawn, in the order in which they are shown.
+    strata
+        Number of the stratum that each was drawn from.
+    weights
+        Points of the map that each stands for, above 0.
+    who
+        The person who will judge.
+    """
+
+    scan_raw_uid: str
+    result: str
+    points: tuple[int, ...]
+    strata: tuple[int, ...]
+    weights: tuple[float, ...]
+    who: str
+    kind: Literal["blind_draw"] = "blind_draw"
+
+    def __post_init__(self) -> None:
+        _check_name(self.scan_raw_uid, "scan_raw_uid")
+        _check_file_name(self.result)
+        _check_rows(self.points, "points", at_most=MAX_BLIND_POINTS)
+        if not len(self.points) == len(self.strata) == len(self.weights):
+            raise RequestError("points, strata and weights differ in number", remedy="give one of each a point")
+        if not all(math.isfinite(weight) and weight > 0 for weight in self.weights):
+            raise RequestError("a weight is not above 0", remedy="give how many points each stands for")
+        _check_name(self.who, "who")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindAnswer:
+    """A person says what they see in a point of a blind check; never used to train.
+
+    Parameters
+    ----------
+    scan_raw_uid
+        The scan.
+    check
+        Id of the request that began the check.
+    point
+        Row of the result.
+    classes
+        Ids of the classes that it holds; none is an answer too.
+    who
+        The person.
+    """
+
+    scan_raw_uid: str
+    check: str
+    point: int
+    classes: tuple[str, ...]
+    who: str
+    kind: Literal["blind_answer"] = "blind_answer"
+
+    def __post_init__(self) -> None:
+        _check_name(self.scan_raw_uid, "scan_raw_uid")
+        _check_name(self.check, "check")
+        _check_rows((self.point,), "point", at_most=1)
+        if self.classes:
+            _check_unique(self.classes, "classes")
+        for name in self.classes:
+            _check_name(name, "classes")
+        _check_name(self.who, "who")
+
+
 Request = (
     LabelPoints
     | UndoLabel
@@ -385,6 +462,8 @@ Request = (
     | Retrain
     | CancelTraining
     | ActivateModel
+    | BlindDraw
+    | BlindAnswer
 )  # fmt: skip
 
 

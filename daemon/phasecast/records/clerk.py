@@ -15,6 +15,8 @@ from phasecast.core.requests import (
     Acknowledge,
     ActivateModel,
     Answer,
+    BlindAnswer,
+    BlindDraw,
     CancelTraining,
     CloseScan,
     DeclareScan,
@@ -29,6 +31,7 @@ from phasecast.core.requests import (
 )
 from phasecast.core.words import words
 from phasecast.records.acknowledgements import AcknowledgementBook, acknowledgement_entry, acknowledgements_path
+from phasecast.records.blind_desk import BlindDesk, ScoreBlind
 from phasecast.records.book import Book, stamp
 from phasecast.records.journal import Entry, append
 from phasecast.records.labels import LabelIndex, label_entries, label_path, undo_entry
@@ -47,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 SERVED = (
     "label_points", "undo_label", "save_region", "remove_region", "save_surface", "describe_sample", "acknowledge",
+    "blind_draw", "blind_answer",
 )  # fmt: skip
 """Kinds of requests that the clerk serves; declaring and closing scans is the daemon's."""
 
@@ -70,9 +74,18 @@ class Clerk:
         Where requests come from; that of the data directory if None.
     patience_s
         How long a request waits for a journal that cannot be written before it is denied.
+    score_blind
+        Scores a blind check when its last point is judged; None: its answers are kept without scores.
     """
 
-    def __init__(self, directory: DataDirectory, *, mailbox: Mailbox | None = None, patience_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        directory: DataDirectory,
+        *,
+        mailbox: Mailbox | None = None,
+        patience_s: float = 30.0,
+        score_blind: ScoreBlind | None = None,
+    ) -> None:
         self._directory = directory
         self._mailbox = mailbox or Mailbox(directory.requests)
         self._lock: int | None = None
@@ -84,6 +97,7 @@ class Clerk:
         self._results = ResultsList(directory)
         self._scans = KnownScans(self._results)
         self._sample_files = SampleFiles(directory)
+        self._blind = BlindDesk(directory, score_blind)
         self._tidied_s = float("-inf")
         self._looked_s = float("-inf")
         self._patience_s = patience_s
@@ -220,6 +234,11 @@ class Clerk:
             case Acknowledge():
                 self._write(self._seen, request_id, acknowledgement_entry(request, request_id, time_s=time_s))
                 return "acknowledged", {}
+            case BlindDraw() | BlindAnswer():
+                key, values, note = self._blind.serve(request_id, request, time_s)
+                if note is not None:
+                    self._add_notes([self._directory.results / note.result], note.entry)
+                return key, values
             case CloseScan() | DeclareScan():
                 raise RequestError("scans are declared and closed by the daemon")
             case Retrain() | CancelTraining() | ActivateModel():

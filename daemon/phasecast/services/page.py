@@ -23,7 +23,7 @@ from phasecast.records.clerk_thread import ClerkThread
 from phasecast.records.status import StatusFile
 from phasecast.records.webhook import Webhook
 from phasecast.services import page_exports, page_maps
-from phasecast.services.page_models import model_tools
+from phasecast.services.page_models import model_tools, score_blind
 from phasecast.services.placing import source_options
 from phasecast.services.priority import be_nice
 from phasecast.services.raw_frames import require_folders
@@ -62,7 +62,7 @@ def run_page(options: PageOptions, *, say: Callable[[str], None]) -> int:
     directory = DataDirectory(options.data_dir).create()
     be_nice(_NICE)
     with ExitStack() as stack:
-        clerk = Clerk(directory)
+        clerk = Clerk(directory, score_blind=score_blind)
         thread = stack.enter_context(ClerkThread(clerk))
         webhook = stack.enter_context(Webhook(options.webhook)) if options.webhook else None
         watch = AlarmWatch(directory, webhook=webhook)
