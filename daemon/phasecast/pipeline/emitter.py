@@ -232,11 +232,14 @@ class DerivedRun:
 
 def _without_beam(indices: NDArray[np.int64], fold: ScanFold) -> NDArray[np.bool_]:
     """Whose confidences are withheld: a frame that was taken without beam shows nothing of the sample."""
-    return np.array([fold.ledger.state(index) is PointState.REJECTED for index in indices.tolist()], np.bool_)
+    fold.ledger.grow(int(indices.max(initial=-1)) + 1)
+    return np.asarray(fold.ledger.states[indices] == PointState.REJECTED, np.bool_)
 
 
 def _transmission(indices: NDArray[np.int64], fold: ScanFold) -> NDArray[np.float64]:
-    return np.array([fold.points.scalar(TRANSMISSION, index) for index in indices.tolist()], np.float64)
+    fold.points.grow(int(indices.max(initial=-1)) + 1)
+    known = TRANSMISSION in fold.rules.scalars
+    return fold.points.scalars(TRANSMISSION)[indices] if known else np.full(len(indices), np.nan)
 
 
 def _ledger_columns(
@@ -246,8 +249,8 @@ def _ledger_columns(
     fold.points.grow(len(ledger))
     columns = fold.points.columns(indices)
     columns["point_index"] = np.array(indices, np.int64)
-    columns["state"] = np.array([ledger.state(index) for index in indices], np.uint8)
-    columns["flags"] = np.array([ledger.flags(index) for index in indices], np.uint32)
+    columns["state"] = ledger.states[columns["point_index"]]
+    columns["flags"] = ledger.all_flags[columns["point_index"]]
     columns["reason"] = np.array([ledger.reason(index) for index in indices], LEDGER_COLUMNS["reason"])
     columns["capture_segment"] = np.full(n, position.segment if position else "", LEDGER_COLUMNS["capture_segment"])
     columns["capture_offset"] = np.full(n, position.offset if position else -1, np.int64)

@@ -34,6 +34,11 @@ class Ledger:
         """States, shape (points,); a view that must not be written."""
         return self._states
 
+    @property
+    def all_flags(self) -> NDArray[np.uint32]:
+        """Flags, shape (points,); a view that must not be written."""
+        return self._flags
+
     def state(self, index: int) -> PointState:
         """State of one point; PENDING for points beyond the end."""
         return PointState(int(self._states[index])) if index < len(self) else PointState.PENDING

@@ -158,13 +158,13 @@ class ModelDesk:
                 return answer("training_cancelled")
         return None
 
-    def step(self, *, busy: bool) -> None:
-        """Do what is due between two turns of the loop; `busy`: frames wait."""
+    def step(self, *, busy: bool, frames: bool) -> None:
+        """Do what is due between two turns of the loop; `busy`: frames wait; `frames`: some came in this turn."""
         self._follow_training()
         outcome = self._swap.step()
         if outcome is not None:
             self._take_outcome(outcome)
-        self._rescorer.step(busy=busy)
+        self._rescorer.step(busy=busy, frames=frames)
 
     def close(self) -> None:
         """End threads and training; idempotent."""

@@ -22,9 +22,9 @@ from phasecast.xrd.stages import XrdStage, angle_column
 
 logger = logging.getLogger(__name__)
 
-POINTS_AT_ONCE = 1024
-"""Points a piece of work; taking over its outcome keeps the loop for some 10 ms."""
-_PIECES_A_TURN = 4
+POINTS_AT_ONCE = 512
+"""Points a piece of work; taking over its outcome keeps the loop for some 5 ms."""
+_PIECES_A_TURN = 8
 """Outcomes taken over in a turn that has no frames."""
 _LOOK_S = 1.0
 _PATTERN = ("intensity", "sigma", "norm")
@@ -108,18 +108,20 @@ class Rescorer:
         self._looked_s = float("-inf")
         self._waiting.clear()
 
-    def step(self, *, busy: bool) -> None:
+    def step(self, *, busy: bool, frames: bool = False) -> None:
         """Take over what is there and go on, between two turns of the loop.
 
         Parameters
         ----------
         busy
             Whether frames wait: then little is taken over, and nothing new is begun.
+        frames
+            Whether frames came in this turn: then little is taken over.
         """
         classifier = self._stage.classifier
         if classifier is None:
             return
-        for _ in range(1 if busy else _PIECES_A_TURN):
+        for _ in range(1 if busy or frames else _PIECES_A_TURN):
             if not self._take_over(classifier):
                 break
         if busy:

@@ -320,3 +320,60 @@ def summarise_spots(
         return np.nan, np.nan
     rank = int(0.95 * (lit - 1))
     return np.partition(ratios[:lit], rank)[rank], excess
+
+
+_ROWS = types.Array(types.float32, 2, "C", readonly=True)
+_NEW_ROWS = types.Array(types.float32, 2, "C")
+
+
+@_compiled(
+    types.void(
+        _ROWS,
+        _ROWS,
+        _ROWS,
+        types.uint64,
+        types.uint64,
+        _read(types.float64),
+        _NEW_ROWS,
+        _NEW_ROWS,
+        _NEW_ROWS,
+    )
+)
+def rebin(
+    intensity: NDArray[np.float32],
+    sigma: NDArray[np.float32],
+    norm: NDArray[np.float32],
+    first: np.uint64,
+    bins_each: np.uint64,
+    variance_ratio: NDArray[np.float64],
+    new_intensity: NDArray[np.float32],
+    new_sigma: NDArray[np.float32],
+    new_norm: NDArray[np.float32],
+) -> None:
+    """Add up counts and variances of neighbouring bins; see `phasecast.xrd.rebinning`.
+
+    Parameters
+    ----------
+    intensity, sigma, norm
+        Shape (n, bins); what stands where norm is 0 or NaN does not count.
+    first, bins_each
+        Bin that the first new one begins with, and how many make a new one.
+    variance_ratio
+        Shape (new bins,).
+    new_intensity, new_sigma, new_norm
+        Overwritten, shape (n, new bins).
+    """
+    for row in range(np.uint64(norm.shape[0])):
+        for place in range(np.uint64(new_norm.shape[1])):
+            counts, variance, total = 0.0, 0.0, 0.0
+            begin = first + place * bins_each
+            for source in range(begin, begin + bins_each):
+                weight = np.float64(norm[row, source])
+                if weight > 0:
+                    counts += intensity[row, source] * weight
+                    variance += (sigma[row, source] * weight) ** 2
+                    total += weight
+            inverse = 1.0 / total if total > 0 else 0.0
+            new_intensity[row, place] = counts * inverse
+            new_sigma[row, place] = np.sqrt(variance * variance_ratio[place]) * inverse
+            new_norm[row, place] = total

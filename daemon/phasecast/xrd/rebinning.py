@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.errors import BundleMismatchError
 from phasecast.profiles import PatternAxis
+from phasecast.xrd import kernels
 from phasecast.xrd.matrix import StackedMatrix
 from phasecast.xrd.patterns import AxisPatterns, bin_centres_deg
 
@@ -54,20 +55,16 @@ class Rebinning:
         intensity, sigma, norm
             On the finer axis, shape (n, bins); bins without pixels have norm 0.
         """
-        shape = (len(norm), self.axis.bins, self.bins_each)
-        span = slice(self.first, self.first + self.axis.bins * self.bins_each)
-        weight = norm[:, span].astype(np.float64)
-        counts = np.where(weight > 0, intensity[:, span] * weight, 0.0).reshape(shape).sum(axis=2)
-        variance = np.where(weight > 0, sigma[:, span] * weight, 0.0)
-        variance = np.square(variance, out=variance).reshape(shape).sum(axis=2) * self.variance_ratio
-        total = weight.reshape(shape).sum(axis=2)
-        inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+        found = np.empty((3, len(norm), self.axis.bins), np.float32)
+        kernels.rebin(
+            *(np.ascontiguousarray(rows, np.float32) for rows in (intensity, sigma, norm)),
+            np.uint64(self.first),
+            np.uint64(self.bins_each),
+            np.ascontiguousarray(self.variance_ratio, np.float64),
+            *found,
+        )
         return AxisPatterns(
-            axis=self.axis,
-            tth_deg=bin_centres_deg(self.axis),
-            intensity=(counts * inverse).astype(np.float32),
-            sigma=(np.sqrt(variance) * inverse).astype(np.float32),
-            norm=total.astype(np.float32),
+            axis=self.axis, tth_deg=bin_centres_deg(self.axis), intensity=found[0], sigma=found[1], norm=found[2]
         )
 
 
