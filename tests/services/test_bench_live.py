@@ -51,7 +51,29 @@ def test_classify_benchmark_times_one_a_block_and_many() -> None:
     assert report["ms_single"] > 0
     assert set(report["patterns_per_s"]) == {"single", "block", "one_call"}
     assert json.loads(json.dumps(report)) == report
-    assert "patterns/s" in format_classify(report)
+    assert [(len(call["members"]), call["threads"]) for call in report["long_calls"]] == [
+        (2, 1),
+        (2, 2),
+        (1, 1),
+        (1, 2),
+    ]
+    text = format_classify(report)
+    assert "limit 2 ms" in text
+    assert "macro_f1" in text
+
+
+def test_classify_benchmark_shows_the_tables_of_a_study() -> None:
+    report = bench_classify(patterns=70, calls=1)
+    report["study"] = {
+        "patterns": 4000,
+        "models": {"default": {"macro_f1": 0.9012345, "ece": 0.01}, "paper": {"macro_f1": 0.53}},
+        "curve": [{"labels": 0, "macro_f1": 0.87}, {"labels": 1000, "macro_f1": 0.9}],
+    }
+    lines = format_classify(report).splitlines()
+    assert "  default    0.9012  0.01" in lines
+    assert "  paper        0.53" in lines
+    assert "  1000         0.9" in lines
+    assert "  patterns  4000" in lines
 
 
 def test_classify_benchmark_names_a_bundle_that_is_not_there(tmp_path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
+from scipy.special import expit
 from torch import Tensor
 
 from phasecast_models.xrd.axis import PatternAxis
@@ -33,8 +34,9 @@ from phasecast_models.xrd.bundle_card import (
 from phasecast_models.xrd.calibration import Calibration
 from phasecast_models.xrd.drift import Drift, take_drift
 from phasecast_models.xrd.features import PatternError
-from phasecast_models.xrd.inference import BLOCK, ask, network_logits
+from phasecast_models.xrd.inference import BLOCK, ask, in_blocks, network_logits
 from phasecast_models.xrd.network import MEMBERS, NetworkSizes, PatternNetwork
+from phasecast_models.xrd.spatial import SpatialPass, logits_of, take_spatial
 from phasecast_models.xrd.transmission import metal_share
 
 __all__ = [
@@ -61,7 +63,8 @@ class Bundle:
 
     ``sha256`` is that of the weights; ``reference_lines`` gives (tth_deg, intensity with the strongest = 100)
     per crystalline class, so that a page can draw them without a structure library; ``valid`` is what the model was
-    made for; ``drift_limits`` is None for bundles that cannot tell drift; ``card`` is the whole card.
+    made for; ``drift_limits`` is None for bundles that cannot tell drift, ``neighbours`` for those that score no point
+    again with its neighbours; ``card`` is the whole card.
     """
 
     name: str
@@ -70,12 +73,14 @@ class Bundle:
     axis: PatternAxis
     sha256: str
     block: int
+    convolution_block: int
     calibration: Calibration = field(repr=False)
     reference_lines: Mapping[str, tuple[tuple[float, float], ...]] = field(repr=False)
     card: Mapping[str, object] = field(repr=False)
     network: PatternNetwork = field(repr=False)
     valid: ValidRange
     drift_limits: Drift | None = field(repr=False, default=None)
+    neighbours: SpatialPass | None = field(repr=False, default=None)
 
     def confidences(
         self,
@@ -130,7 +135,7 @@ class Bundle:
             If the arrays do not fit each other, or if transmission is given below the Fe K edge.
         """
         self.axis.require(tth_deg)
-        answers = ask(self._logits_of(members), intensity, sigma, self.axis, block=self.block, threads=threads)
+        answers = ask(self._logits_of(members), intensity, sigma, self.axis, threads=threads)
         confidences = self.calibration.confidences(answers.values)
         confidences[~answers.usable] = np.nan
         if transmission is not None and _PEAKLESS_IRON in self.classes:
@@ -155,15 +160,44 @@ class Bundle:
                 return features.new_full((len(features),), float("nan"))
             return limits.distance(network.hidden_layer(features))
 
-        answers = ask(distance, intensity, sigma, self.axis, block=self.block, threads=threads)
+        answers = ask(
+            lambda inputs: in_blocks(distance, inputs, self.block), intensity, sigma, self.axis, threads=threads
+        )
         return np.where(answers.usable & answers.lit, answers.values, np.float32(np.nan))
 
-    def _logits_of(self, members: tuple[str, ...]) -> Callable[[Tensor], Tensor]:
+    def second_pass(self, confidences: NDArray[np.floating]) -> NDArray[np.float32] | None:
+        """Return confidences of the points of a map with their neighbours, shape (rows, columns, classes).
+
+        None if the bundle has no second pass. A point depends on its own and its eight neighbours' first confidences
+        alone, bit for bit.
+
+        Parameters
+        ----------
+        confidences
+            Of each point alone, before transmission had its say, shape (rows, columns, classes); NaN where nothing
+            was measured or nothing can be said, which stays NaN.
+
+        Raises
+        ------
+        SpatialError
+            If the shape is not that of a map.
+        """
+        if self.neighbours is None:
+            return None
+        return np.asarray(expit(self.neighbours.apply(logits_of(confidences))), dtype=np.float32)
+
+    def _logits_of(self, members: tuple[str, ...]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         if not members or not set(members) <= set(MEMBERS):
             raise PatternError(f"members {members!r} of the network - choose among {', '.join(MEMBERS)}")
-        if set(members) == set(MEMBERS):
-            return self.network
-        return self.network.perceptron if members[0] == MEMBERS[0] else self.network.convolutional
+        network, block, convolution_block = self.network, self.block, self.convolution_block
+        halves = [(network.perceptron, block), (network.convolutional, convolution_block)]
+        asked = [half for name, half in zip(MEMBERS, halves, strict=True) if name in members]
+
+        def logits(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+            each = [in_blocks(function, inputs, rows) for function, rows in asked]
+            return each[0] if len(each) == 1 else (each[0] + each[1]) / np.float32(2)
+
+        return logits
 
     def _metal_share(
         self, transmission: ArrayLike, count: int, thickness_um: float | tuple[float, float]
@@ -243,8 +277,9 @@ def _from_card(card: Mapping[str, object], weights: bytes) -> Bundle:
     if inference["features"] != FEATURES:
         raise ValueError(f"features are {inference['features']!r}, this version computes {FEATURES!r}")
     block = int(inference["block"])
+    convolution_block = int(inference.get("convolution_block", block))
     scale, bias = (np.array(calibration[key], dtype=np.float64) for key in ("scale", "bias"))
-    if block < 1 or scale.shape != (len(classes),) or bias.shape != scale.shape:
+    if min(block, convolution_block) < 1 or scale.shape != (len(classes),) or bias.shape != scale.shape:
         raise ValueError("block must be positive, and scale and bias one number per class")
     axis = PatternAxis(**axis_table)
     sizes, valid = card.get("network", {}), card.get("valid")
@@ -253,7 +288,7 @@ def _from_card(card: Mapping[str, object], weights: bytes) -> Bundle:
     keywords = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
     network = PatternNetwork(axis, len(classes), **cast(NetworkSizes, keywords))
     tensors = load_tensors(weights)
-    drift_limits = take_drift(tensors)
+    drift_limits, neighbours = take_drift(tensors), take_spatial(tensors)
     network.load_state_dict(tensors)
     network.eval()
     return Bundle(
@@ -263,6 +298,7 @@ def _from_card(card: Mapping[str, object], weights: bytes) -> Bundle:
         axis=axis,
         sha256=str(card["sha256"]),
         block=block,
+        convolution_block=convolution_block,
         calibration=Calibration(scale=scale, bias=bias),
         reference_lines=MappingProxyType(
             {key: tuple((float(tth), float(height)) for tth, height in rows) for key, rows in lines.items()}
@@ -271,4 +307,5 @@ def _from_card(card: Mapping[str, object], weights: bytes) -> Bundle:
         network=network,
         valid=valid_range(valid, axis),
         drift_limits=drift_limits,
+        neighbours=neighbours,
     )

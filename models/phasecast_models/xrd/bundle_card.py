@@ -1,6 +1,7 @@
 """The card of a bundle: what a folder of weights says of itself, and how such a folder is written."""
 
 import hashlib
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from safetensors.torch import save as save_tensors
 from phasecast_models.xrd.axis import CLASSES, PatternAxis
 from phasecast_models.xrd.calibration import Calibration
 from phasecast_models.xrd.drift import Drift
-from phasecast_models.xrd.inference import BLOCK
+from phasecast_models.xrd.inference import BLOCK, CONVOLUTION_BLOCK
 from phasecast_models.xrd.network import PatternNetwork
+from phasecast_models.xrd.spatial import SpatialPass
 from phasecast_models.xrd.structures import powder_lines
 from phasecast_models.xrd.task import BL16XU_TASK, TaskClass
 
@@ -78,17 +80,22 @@ def write_bundle(
     threshold_kev: tuple[float, float] | None = None,
     drift: Drift | None = None,
     study: Mapping[str, object] | None = None,
+    second_pass: SpatialPass | None = None,
+    neighbours: Mapping[str, object] | None = None,
 ) -> None:
     """Write weights and card of a trained network into a folder, creating it.
 
     ``calibrated_on`` says in words what the model learned from; ``owner`` names the group whose labels were among it.
     ``classes`` are the ids in the order of the logits, ``lines`` their reference lines (None: those of the shipped
     classes), ``threshold_kev`` the detector thresholds the model is valid for (None: all), ``study`` tables of what was
-    measured, as `phasecast bench classify` prints them.
+    measured, as `phasecast bench classify` prints them. ``second_pass`` scores points again with their neighbours;
+    ``neighbours`` says what it was fitted on, or why there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.detach().contiguous() for key, value in network.state_dict().items()}
-    weights = save_tensors(tensors | (drift.tensors() if drift is not None else {}))
+    for part in (drift, second_pass):
+        tensors |= part.tensors() if part is not None else {}
+    weights = save_tensors(tensors)
     limits = {} if threshold_kev is None else {"threshold_kev": [float(value) for value in threshold_kev]}
     if lines is None:
         lines = reference_lines(axis)
@@ -113,18 +120,31 @@ def write_bundle(
             **limits,
         },
         "network": {key: list(v) if isinstance(v, tuple) else v for key, v in network.sizes.items()},
-        "inference": {"features": FEATURES, "block": BLOCK, "inputs": ["intensity", "sigma"]},
+        "inference": {
+            "features": FEATURES,
+            "block": BLOCK,
+            "convolution_block": CONVOLUTION_BLOCK,
+            "inputs": ["intensity", "sigma"],
+        },
         "calibration": {
             "scale": [round(float(value), 6) for value in calibration.scale],
             "bias": [round(float(value), 6) for value in calibration.bias],
         },
         "training": dict(training),
         "metrics": dict(metrics),
+        **({} if neighbours is None else {"neighbours": dict(neighbours)}),
         **({} if study is None else {"study": dict(study)}),
         "reference_lines": {key: [[float(part) for part in row] for row in rows] for key, rows in lines.items()},
     }
     (folder / WEIGHTS_FILE).write_bytes(weights)
     (folder / CARD_FILE).write_text(tomli_w.dumps(card), encoding="utf-8")
+
+
+def add_study(folder: Path, study: Mapping[str, object]) -> None:
+    """Put tables of what was measured into the card of a bundle; its weights stay as they are."""
+    path = folder / CARD_FILE
+    card = tomllib.loads(path.read_text(encoding="utf-8"))
+    path.write_text(tomli_w.dumps({**card, "study": dict(study)}), encoding="utf-8")
 
 
 def reference_lines(

@@ -17,12 +17,16 @@ from phasecast_models.xrd.network import PatternNetwork
 
 Floats = NDArray[np.float32]
 
-BLOCK = 32
-"""Patterns per inference block: every block is padded to it, so results do not depend on batch size.
+BLOCK = 64
+"""Patterns per block of the perceptron: every block is padded to it, so results do not depend on batch size.
 
-A stream brings one or a few patterns at a time and pays for the whole block: some 1.5 ms with 32, while a pattern of a
-whole map costs 40 us in a block of 32 and 60 us in one of 8.
+A stream brings one or a few patterns at a time and pays for whole blocks; a map pays per pattern. With 64 here and 16
+for the convolutions one pattern costs 1.2 ms and a pattern of a map 6 + 42 us (the sizes of `network.SMALL`); with 32
+and 32 it is 1.4 ms and 7.5 + 33 us.
 """
+
+CONVOLUTION_BLOCK = 16
+"""Patterns per block of the convolutional half, which gains less from large ones."""
 
 FEWEST_COUNTS = 100.0
 """Effective counts of a whole pattern below which it is taken for an empty one.
@@ -33,7 +37,7 @@ With 6 to 60 counts in all, one pattern in 400 of pure noise was called an oxide
 MANY_ROWS = 4096
 """Patterns in one call from which on they are shared among two threads."""
 
-_ROWS_AT_ONCE = 512  # whose features stay in the cache of a core
+_ROWS_AT_ONCE = 256  # whose features stay in the cache of a core
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +102,11 @@ def in_blocks(function: Callable[[Tensor], Tensor], inputs: Floats, block: int) 
 
 
 def ask(
-    function: Callable[[Tensor], Tensor],
+    function: Callable[[Floats], Floats],
     intensity: ArrayLike,
     sigma: ArrayLike | None,
     axis: PatternAxis,
     *,
-    block: int = BLOCK,
     threads: int | None = None,
 ) -> Answers:
     """Return what a function of features makes of patterns.
@@ -111,13 +114,11 @@ def ask(
     Parameters
     ----------
     function
-        Features (block, features) to (block, ...), row by row.
+        Features (rows, features) to (rows, ...), such as `in_blocks` computes it: no row may depend on the others.
     intensity, sigma
         As `phasecast_models.xrd.features.prepare` takes them.
     axis
         Of the patterns.
-    block
-        Rows of one call of the function.
     threads
         How many chunks of rows are computed at once; two from `MANY_ROWS` on if None.
 
@@ -139,7 +140,7 @@ def ask(
                 counts=measured.counts * lit[:, None].astype(np.float32),
             )
         usable = (total > 0) & ~np.isinf(values[rows]).any(axis=1)
-        return Answers(values=in_blocks(function, features(measured, axis), block), usable=usable, lit=lit)
+        return Answers(values=function(features(measured, axis)), usable=usable, lit=lit)
 
     starts = range(0, max(1, len(values)), _ROWS_AT_ONCE)
     threads = threads or (2 if len(values) >= MANY_ROWS else 1)

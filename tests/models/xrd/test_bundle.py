@@ -292,7 +292,7 @@ def test_a_flipped_byte_is_found(tmp_path: Path) -> None:
         ("bins = 300", "bins = 200", "does not describe its weights"),
         ('features = "shape-significance-lines-v2"', 'features = "magic"', "magic"),
         ("[axis]", "[axle]", "does not describe"),
-        ("block = 8", "block = 0", "block must be positive"),
+        ("\nblock = ", "\nblock = -", "block must be positive"),
         ('name = "', "name = ", "not a readable bundle"),
     ],
 )
