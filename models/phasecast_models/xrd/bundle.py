@@ -190,7 +190,10 @@ class Bundle:
         if not members or not set(members) <= set(MEMBERS):
             raise PatternError(f"members {members!r} of the network - choose among {', '.join(MEMBERS)}")
         network, block, convolution_block = self.network, self.block, self.convolution_block
-        halves = [(network.perceptron, block), (network.convolutional, convolution_block)]
+        halves: list[tuple[Callable[[Tensor], Tensor], int]] = [
+            (network.perceptron, block),
+            (network.convolutional, convolution_block),
+        ]
         asked = [half for name, half in zip(MEMBERS, halves, strict=True) if name in members]
 
         def logits(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
