@@ -43,6 +43,10 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 
 _PLAN = FineTunePlan()
+_NO_SECOND_PASS = (
+    "dropped: that of the base was learned from what the base says of a point, and the labels changed that; "
+    "phasecast_models.xrd.fit_spatial learns one anew"
+)
 
 
 def fine_tune(
@@ -131,6 +135,7 @@ def fine_tune(
             calibrated_on=_calibrated_on(examples, owner),
             training=_training_table(base, examples, split, tuned, plan, owner),
             metrics=metrics,
+            neighbours=None if base.neighbours is None else {"none": _NO_SECOND_PASS},
         )
         load_bundle(folder)
         raise_if(cancelled)

@@ -2,26 +2,26 @@
 
 Grains are larger than the beam: what one point shows often tells what the next one hides. The first pass gives
 logits; a small learned model scores each point again from its own and its neighbours'. Neighbours across an edge of
-composition count less, for steel says nothing of the rust beside it.
+composition count less, for steel says nothing of the rust beside it. ``fit_spatial`` learns one.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from scipy.special import expit
+from torch import Tensor
 
 from phasecast_models.xrd.axis import CLASSES
-from phasecast_models.xrd.simulated_maps import SimulatedMap
 
 Floats = NDArray[np.float64]
-LogitsOf = Callable[[SimulatedMap], NDArray[np.floating]]
 
-_LIMIT = 8.0
-_HIDDEN = 12
+LIMIT = 8.0
+"""Logits are limited to +-8, both ways."""
+AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+"""The neighbours of a point in the order in which they are summed: rows down, columns right."""
+
 # What a point is made of, as groups of classes of which the largest confidence counts: edges lie where it changes.
 _MATTER = (
     ("magnetite", "goethite", "lepidocrocite"),
@@ -29,7 +29,10 @@ _MATTER = (
     ("resin",),
     ("other",),
 )
-_AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+_GROUPS = tuple([CLASSES.index(name) for name in names] for names in _MATTER)
+_ROWS_AT_ONCE = 4096
+_TENSORS = ("edge", "first", "first_bias", "second", "second_bias")
+_PREFIX = "neighbours."
 
 
 class SpatialError(ValueError):
@@ -55,6 +58,66 @@ class SpatialPass:
         """Return calibrated logits of the second pass, (rows, columns, classes); see ``neighbour_logits``."""
         return neighbour_logits(logits, self)
 
+    def confidences(self, own: NDArray[np.floating], around: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return confidences of the second pass, shape (n, classes); NaN where those of the first are.
+
+        Parameters
+        ----------
+        own
+            Confidences of the first pass, shape (n, classes).
+        around
+            Those of the eight neighbours in the order of ``AROUND``, shape (n, 8, classes); NaN where there is none.
+
+        Raises
+        ------
+        SpatialError
+            If the shapes do not fit each other or the pass.
+        """
+        classes = len(self.second_bias)
+        if own.ndim != 2 or own.shape[1] != classes or around.shape != (len(own), len(AROUND), classes):
+            raise SpatialError(
+                f"confidences have shapes {own.shape} and {around.shape}, expected (n, {classes}) and "
+                f"(n, {len(AROUND)}, {classes})"
+            )
+        said = np.full(own.shape, np.nan, np.float32)
+        for start in range(0, len(own), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            said[rows] = expit(_scored(logits_of(own[rows]), logits_of(around[rows]), self))
+        return said
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what stands for this in a file of weights."""
+        arrays = {name: np.array(getattr(self, name), np.float64, ndmin=1) for name in _TENSORS}
+        return {_PREFIX + name: torch.from_numpy(array).contiguous() for name, array in arrays.items()}
+
+
+def take_spatial(tensors: dict[str, Tensor]) -> SpatialPass | None:
+    """Take a second pass out of the tensors of a file, None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If only a part of it is there or the shapes do not fit each other.
+    """
+    found = {name: tensors.pop(_PREFIX + name).numpy() for name in _TENSORS if _PREFIX + name in tensors}
+    if not found:
+        return None
+    if len(found) < len(_TENSORS):
+        raise ValueError(f"the second pass has only {', '.join(found)}")
+    edge, first, first_bias, second, second_bias = (found[name] for name in _TENSORS)
+    hidden, classes = len(first_bias), len(second_bias)
+    shapes = (edge.shape, first.shape, second.shape)
+    if classes != len(CLASSES) or shapes != ((1,), (3 * classes + 1, hidden), (hidden, classes)):
+        raise ValueError("the layers of the second pass do not fit each other")
+    return SpatialPass(edge=float(edge[0]), first=first, first_bias=first_bias, second=second, second_bias=second_bias)
+
+
+def logits_of(confidences: NDArray[np.floating]) -> Floats:
+    """Return logits of confidences, any shape, limited to +-``LIMIT``; NaN stays."""
+    share = np.asarray(confidences, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.clip(np.log(share) - np.log1p(-share), -LIMIT, LIMIT), dtype=np.float64)
+
 
 def neighbour_logits(logits: NDArray[np.floating], second_pass: SpatialPass) -> NDArray[np.float32]:
     """Score every point again from its own logits and those of the neighbours that are there.
@@ -74,21 +137,15 @@ def neighbour_logits(logits: NDArray[np.floating], second_pass: SpatialPass) -> 
     SpatialError
         If the shape is not that of a map of the pass's classes.
     """
-    values = _checked(logits)
+    values = checked_map(logits)
     if values.shape[2] != len(second_pass.second_bias):
         raise SpatialError(f"the map has {values.shape[2]} classes, the pass {len(second_pass.second_bias)}")
-    inputs, measured = surroundings(values, second_pass.edge)
-    # Sums in one fixed order for each row: a matrix product rounds differently with the number of rows.
-    inner = np.tile(second_pass.first_bias, (len(inputs), 1))
-    for column, weights in enumerate(second_pass.first):
-        inner += inputs[:, column, None] * weights
-    inner = np.tanh(inner)
-    out = inputs[:, : values.shape[2]] * _LIMIT + second_pass.second_bias
-    for column, weights in enumerate(second_pass.second):
-        out += inner[:, column, None] * weights
-    scored = np.full(values.shape, np.nan, np.float32)
-    scored[measured] = out
-    return scored
+    own = values.reshape(-1, values.shape[2])
+    scored = np.full(own.shape, np.nan, np.float32)
+    for start in range(0, len(own), _ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(own)))
+        scored[rows] = _scored(own[rows], _around(values, rows), second_pass)
+    return scored.reshape(values.shape)
 
 
 def surroundings(logits: NDArray[np.floating], edge: float) -> tuple[Floats, NDArray[np.bool_]]:
@@ -98,118 +155,72 @@ def surroundings(logits: NDArray[np.floating], edge: float) -> tuple[Floats, NDA
     class; and how many neighbours count, over eight. A neighbour weighs exp(-edge d) where d is the sum of
     absolute differences in what both are made of (oxide, metal, resin, other).
     """
-    values = _checked(logits)
-    rows, columns, classes = values.shape
+    values = checked_map(logits)
     measured = np.asarray(np.isfinite(values).all(axis=2), dtype=np.bool_)
-    clipped = np.clip(np.where(measured[..., None], values, 0), -_LIMIT, _LIMIT)
-    confidence = 1 / (1 + np.exp(-clipped))
-    groups = [[CLASSES.index(name) for name in names] for names in _MATTER]
-    matter = np.stack([confidence[..., group].max(axis=2) for group in groups], axis=2)
-    mean, top, weight_sum = np.zeros_like(clipped), np.zeros_like(clipped), np.zeros((rows, columns, 1))
-    for down, right in _AROUND:
-        here = (slice(max(0, -down), rows - max(0, down)), slice(max(0, -right), columns - max(0, right)))
-        there = (slice(max(0, down), rows + min(0, down)), slice(max(0, right), columns + min(0, right)))
-        unlike = np.abs(matter[there] - matter[here]).sum(axis=2)
-        weight = ((np.exp(-edge * unlike) if np.isfinite(edge) else 0.0) * measured[there])[..., None]
-        mean[here] += weight * clipped[there]
-        top[here] = np.maximum(top[here], weight * confidence[there])
-        weight_sum[here] += weight
-    mean /= np.maximum(weight_sum, 1e-6)
-    parts = np.concatenate([clipped / _LIMIT, mean / _LIMIT, top, weight_sum / 8], axis=2)
-    return np.asarray(parts[measured].reshape(-1, 3 * classes + 1), dtype=np.float64), measured
+    rows = np.flatnonzero(measured.reshape(-1))
+    own = values.reshape(-1, values.shape[2])[rows]
+    return _seen(own, _around(values, rows), edge), measured
 
 
-def fit_spatial(
-    maps: Sequence[SimulatedMap],
-    logits_of: LogitsOf,
-    *,
-    seed: int,
-    truth: str = "labels_visible",
-    edge: float = 1.0,
-    epochs: int = 30,
-) -> SpatialPass:
-    """Learn a second pass from maps whose truth is known; the same arguments give the same weights.
-
-    Parameters
-    ----------
-    maps
-        At least two, of the training side (``simulated_map(..., hidden=False)``).
-    logits_of
-        First-pass logits of a map, (rows, columns, classes).
-    seed
-        Seed of weights and order.
-    truth
-        ``"labels_visible"``: what an analyst would see at the point, which is what a confidence means.
-        ``"present"``: what is there, also where its grains diffract past the detector.
-    edge
-        How sharply edges of composition are respected; infinite for a pass that looks at no neighbour.
-    epochs
-        Rounds over all points.
+def checked_map(logits: NDArray[np.floating]) -> Floats:
+    """Return logits as a map in double precision.
 
     Raises
     ------
     SpatialError
-        If there are fewer than two maps or the logits of one do not fit it.
+        If the shape is not (rows, columns, classes).
     """
-    if len(maps) < 2:
-        raise SpatialError("a second pass is learned from two maps or more: the edges of one map are no rule")
-    parts = []
-    for item in maps:
-        grid = _checked(logits_of(item))
-        if grid.shape[:2] != item.shape:
-            raise SpatialError(f"the logits are a map of {grid.shape[:2]}, the map has {item.shape}")
-        inputs, measured = surroundings(grid, edge)
-        parts.append((inputs, getattr(item, truth).reshape(*item.shape, -1)[measured]))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        first, second = _descend(
-            torch.from_numpy(np.concatenate([part[0] for part in parts]).astype(np.float32)),
-            torch.from_numpy(np.concatenate([part[1] for part in parts]).astype(np.float32)),
-            torch.Generator().manual_seed(seed),
-            epochs,
-        )
-    finally:
-        torch.set_num_threads(threads)
-    return SpatialPass(
-        edge=edge,
-        first=_numbers(first.weight.T),
-        first_bias=_numbers(first.bias),
-        second=_numbers(second.weight.T),
-        second_bias=_numbers(second.bias),
-    )
-
-
-def _descend(x: Tensor, y: Tensor, generator: torch.Generator, epochs: int) -> tuple[nn.Linear, nn.Linear]:
-    """Fit both layers; what they say is added to the point's own logits, and starts near nothing."""
-    classes = y.shape[1]
-    first, second = nn.Linear(x.shape[1], _HIDDEN), nn.Linear(_HIDDEN, classes)
-    with torch.no_grad():
-        for layer, size in ((first, 1.0), (second, 0.1)):
-            layer.weight.copy_(size * torch.randn(layer.weight.shape, generator=generator))
-            layer.weight.div_(layer.weight.shape[1] ** 0.5)
-            layer.bias.zero_()
-    optimiser = torch.optim.AdamW([*first.parameters(), *second.parameters()], lr=1e-2, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
-    for _ in range(epochs):
-        order = torch.randperm(len(x), generator=generator)
-        for start in range(0, len(x), 1024):
-            rows = order[start : start + 1024]
-            logits = x[rows, :classes] * _LIMIT + second(torch.tanh(first(x[rows])))
-            loss = binary_cross_entropy_with_logits(logits, y[rows])
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        schedule.step()
-    return first, second
-
-
-def _numbers(tensor: Tensor) -> Floats:
-    return np.array(tensor.detach().numpy(), dtype=np.float64)
-
-
-def _checked(logits: NDArray[np.floating]) -> Floats:
     values = np.asarray(logits, dtype=np.float64)
     if values.ndim != 3 or values.shape[2] != len(CLASSES):
         raise SpatialError(f"logits have shape {np.shape(logits)}, expected (rows, columns, {len(CLASSES)})")
     return values
+
+
+def _around(values: Floats, points: NDArray[np.int64]) -> Floats:
+    """Return the logits of the neighbours of points of a map, counted row by row, (points, 8, classes)."""
+    rows, columns, classes = values.shape
+    padded = np.full((rows + 2, columns + 2, classes), np.nan)
+    padded[1:-1, 1:-1] = values
+    row, column = np.divmod(points, columns)
+    return np.stack([padded[row + 1 + down, column + 1 + right] for down, right in AROUND], axis=1)
+
+
+def _seen(own: Floats, around: Floats, edge: float) -> Floats:
+    """See ``surroundings``; logits of n points, (n, classes), and of their neighbours, (n, 8, classes)."""
+    clipped, _, matter = _limited(own)
+    there = np.asarray(np.isfinite(around).all(axis=2), dtype=np.bool_)
+    mean, top, weight_sum = np.zeros_like(clipped), np.zeros_like(clipped), np.zeros((len(own), 1))
+    for number in range(len(AROUND)):
+        here = there[:, number]
+        other, other_confidence, other_matter = _limited(np.where(here[:, None], around[:, number], 0))
+        unlike = np.abs(other_matter - matter).sum(axis=1)
+        weight = ((np.exp(-edge * unlike) if np.isfinite(edge) else 0.0) * here)[:, None]
+        mean += weight * other
+        top = np.maximum(top, weight * other_confidence)
+        weight_sum += weight
+    mean /= np.maximum(weight_sum, 1e-6)
+    return np.concatenate([clipped / LIMIT, mean / LIMIT, top, weight_sum / len(AROUND)], axis=1)
+
+
+def _limited(logits: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return limited logits, the confidences they stand for, and what the points are made of, (n, groups)."""
+    clipped = np.clip(logits, -LIMIT, LIMIT)
+    confidence = 1 / (1 + np.exp(-clipped))
+    return clipped, confidence, np.stack([confidence[:, group].max(axis=1) for group in _GROUPS], axis=1)
+
+
+def _scored(own: Floats, around: Floats, second_pass: SpatialPass) -> NDArray[np.float32]:
+    """Return logits of the second pass, (n, classes); NaN where the own ones are."""
+    measured = np.isfinite(own).all(axis=1)
+    inputs = _seen(own[measured], around[measured], second_pass.edge)
+    # Sums in one fixed order for each row: a matrix product rounds differently with the number of rows.
+    inner = np.tile(second_pass.first_bias, (len(inputs), 1))
+    for column, weights in enumerate(second_pass.first):
+        inner += inputs[:, column, None] * weights
+    inner = np.tanh(inner)
+    out = inputs[:, : own.shape[1]] * LIMIT + second_pass.second_bias
+    for column, weights in enumerate(second_pass.second):
+        out += inner[:, column, None] * weights
+    scored = np.full(own.shape, np.nan, np.float32)
+    scored[measured] = out
+    return scored

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from phasecast_models.xrd.axis import CLASSES
+from phasecast_models.xrd.fit_spatial import fit_spatial
 from phasecast_models.xrd.simulated_maps import SimulatedMap, simulated_map
-from phasecast_models.xrd.spatial import SpatialError, SpatialPass, fit_spatial, neighbour_logits, surroundings
+from phasecast_models.xrd.spatial import SpatialError, SpatialPass, neighbour_logits, surroundings
 
 SHAPE = (28, 24)
 
