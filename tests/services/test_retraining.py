@@ -1,24 +1,26 @@
 """Scan, labels, training, swap, re-scored map and the way back, while frames go on arriving: one daemon, one beamline."""
 
 import signal
-import time
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from phasecast.core.data_directory import DataDirectory
+from phasecast.core.errors import BundleMismatchError
 from phasecast.core.requests import ActivateModel, CancelTraining, LabelPoints, Retrain
+from phasecast.profiles import load_profile
 from phasecast.records.clerk import Clerk
 from phasecast.records.mailbox import Mailbox
 from phasecast.records.models import list_models, model_before, read_active, read_history
 from phasecast.records.status import read_status
 from phasecast.results import open_result
 from phasecast.simulate.truth import read_truth
+from phasecast.xrd.classifier import Classifier
 from phasecast_models.xrd.axis import CLASSES
 from support.daemon import beamline, done_in, wait_until
 
-ROWS, COLUMNS = 16, 25
+ROWS, COLUMNS = 12, 20
 POINTS = ROWS * COLUMNS
 WHO = "A. Sato"
 
@@ -93,9 +95,7 @@ class Beamtime:
         groups = sorted(said.items(), key=lambda item: -len(item[1]))[:3]
         for classes, rows in groups:
             found = self.ask(
-                LabelPoints(
-                    scan_raw_uid=uid, result=self.path.name, points=tuple(rows[:8]), classes=classes, who=WHO
-                )
+                LabelPoints(scan_raw_uid=uid, result=self.path.name, points=tuple(rows[:8]), classes=classes, who=WHO)
             )
             assert found.ok, found.detail
         return sum(min(8, len(rows)) for _, rows in groups)
@@ -113,7 +113,7 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
         refused = time_of.ask(Retrain(who=WHO, effort="quick"))
         assert not refused.ok
         assert "there are no labels" in refused.detail
-        time_of.wait(lambda: done_in(setup.status) >= 90, "90 points")
+        time_of.wait(lambda: done_in(setup.status) >= 60, "60 points")
         labels = time_of.label(read_truth(setup.truth))
 
         begun = time_of.ask(Retrain(who=WHO, owner="Sato group", effort="quick"))
@@ -171,9 +171,10 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
         assert result.is_closed
         assert set(result.model_of_points.tolist()) == {0}
         assert np.isfinite(result.confidences.to_numpy()).all()
-        assert result.ledger["revision"].to_numpy()[:50].min() >= 2, "scored, scored anew, and scored as before"
+        assert result.ledger["revision"].to_numpy()[:30].min() >= 2, "scored, scored anew, and scored as before"
         since = [model.since_s for model in result.models]
         assert all(earlier < later for earlier, later in pairwise(since))
-        first_scores = result.confidences.to_numpy()
-    assert first_scores.shape == (POINTS, len(CLASSES))
-    assert time.time() > since[-1]
+    profile = load_profile("bl16xu").model_copy(update={"default_bundle": str(model.folder)})
+    with pytest.raises(BundleMismatchError, match="nobody's default"):
+        Classifier.from_profile(profile)
+    assert Classifier.from_profile(profile, str(model.folder)).stamp.owner == "Sato group"
