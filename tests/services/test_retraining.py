@@ -1,4 +1,4 @@
-"""Scan, labels, training, swap, re-scored map and the way back, while frames go on arriving: one daemon, one beamline."""
+"""Scan, labels, training, swap, re-scored map and the way back, while frames go on arriving."""
 
 import signal
 from itertools import pairwise

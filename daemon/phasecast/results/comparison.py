@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phasecast.core.documents import MODEL_AXIS
 from phasecast.core.ledger import PointState
 from phasecast.results.reader import Result
 
@@ -71,6 +72,11 @@ def compare_results(first: Result, second: Result) -> Comparison:
             differences.append(f"{column.name} is in one of them alone, or has another shape")
             continue
         compared.append(column.name)
+        if column.axis == MODEL_AXIS:
+            # numbers of models are each file's own
+            unlike = _names_of_models(first) != _names_of_models(second)
+            differences += _difference(column.name, unlike, None)
+            continue
         unlike = np.concatenate(list(_column_unlike(first, second, column.name)) or [np.zeros(0, np.bool_)])
         differences += _difference(column.name, unlike, None)
     lost = set(columns) - {column.name for column in second.header.columns}
@@ -83,7 +89,7 @@ def _settings(first: Result, second: Result) -> Iterator[str]:
     one, other = first.header, second.header
     if one.raw_uid != other.raw_uid:
         yield f"made of scan {one.raw_uid[:8]} and of scan {other.raw_uid[:8]}"
-    stamps = [(header.model.sha256[:12] if header.model else "none") for header in (one, other)]
+    stamps = [" + ".join(stamp.sha256[:12] for stamp, _ in found.model_shares) or "none" for found in (first, second)]
     if stamps[0] != stamps[1]:
         yield f"models {stamps[0]} and {stamps[1]}"
     geometries = [str(header.processing.get("geometry_id", ""))[:12] for header in (one, other)]
@@ -91,6 +97,11 @@ def _settings(first: Result, second: Result) -> Iterator[str]:
         yield f"geometries {geometries[0]} and {geometries[1]}"
     if one.device != other.device:
         yield f"computed on {one.device} and {other.device}, which round differently"
+
+
+def _names_of_models(result: Result) -> NDArray[Any]:
+    names = [*(used.stamp.sha256 for used in result.models), ""]
+    return np.array(names)[result.model_of_points]
 
 
 def _column_unlike(first: Result, second: Result, name: str) -> Iterator[NDArray[np.bool_]]:

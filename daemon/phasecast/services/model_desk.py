@@ -83,6 +83,7 @@ def _place_of(directory: DataDirectory, key: str) -> Path | str | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wish:
     key: str
+    place: str
     who: str
     why: str
 
@@ -122,6 +123,7 @@ class ModelDesk:
         self._rescorer = Rescorer(stage=stage, open_scans=open_scans, read_rows=read_rows)
         self._in_use = Path(began_with or profile.default_bundle or "").name
         self._place: str = began_with or profile.default_bundle or ""
+        self._origin = (self._in_use, self._place)
         # writing waits for the disk, and reading labels takes long: neither is the loop's
         self._scribe = ThreadPoolExecutor(1, thread_name_prefix="shelf")
         self._wishes: dict[str, _Wish] = {}
@@ -189,12 +191,14 @@ class ModelDesk:
             return None
         try:
             place = _place_of(self._directory, request.model)
+            if place is None and request.model == self._origin[0]:
+                place = self._origin[1]  # a profile's own bundle, which lies elsewhere
         except RecordsError as error:
             self._write_event("refused", request.model, request.who, request_id, str(error))
             return answer("denied", {"reason": str(error)}, ok=False)
         if place is None:
             return answer("model_unknown", {"model": request.model}, ok=False)
-        self._wishes[request_id] = _Wish(key=request.model, who=request.who, why="chosen")
+        self._wishes[request_id] = _Wish(key=request.model, place=str(place), who=request.who, why="chosen")
         self._swap.wish(place, request_id)
         return None
 
@@ -248,7 +252,9 @@ class ModelDesk:
             return
         self._note("trained", training, training.request.note)
         token = f"trained/{training.request_id}"
-        self._wishes[token] = _Wish(key=training.folder.name, who=training.request.who, why="trained")
+        self._wishes[token] = _Wish(
+            key=training.folder.name, place=str(training.folder), who=training.request.who, why="trained"
+        )
         self._swap.wish(training.folder, token)
 
     def _take_outcome(self, outcome: SwapOutcome) -> None:
@@ -261,7 +267,7 @@ class ModelDesk:
                 self._answers[request_id] = answer("denied", {"reason": outcome.refusal}, ok=False)
             return
         self._in_use = wish.key
-        self._place = str(_place_of(self._directory, wish.key) or wish.key)
+        self._place = wish.place
         self._rescorer.look_now()
         active = ActiveModel(
             model=wish.key,
