@@ -194,11 +194,12 @@ class Bundle:
             (network.perceptron, block),
             (network.convolutional, convolution_block),
         ]
+        share = np.float32(network.sizes.get("convolutional_share", 0.5))
         asked = [half for name, half in zip(MEMBERS, halves, strict=True) if name in members]
 
         def logits(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
             each = [in_blocks(function, inputs, rows) for function, rows in asked]
-            return each[0] if len(each) == 1 else (each[0] + each[1]) / np.float32(2)
+            return each[0] if len(each) == 1 else (1 - share) * each[0] + share * each[1]
 
         return logits
 
