@@ -83,6 +83,29 @@ def test_unmeasured_bins_and_patterns() -> None:
     assert np.isnan(disagreement(np.full((3, 9), 0.5), opinion)).tolist() == [False, True, False]
 
 
+def test_one_odd_pattern_harms_no_other() -> None:
+    rng = np.random.default_rng(8)
+    good = rng.poisson(GROUND + lines_of({"goethite": 500})).astype(float)
+    odd = np.tile(good, (12, 1))
+    odd[1, 64:] = np.nan
+    odd[2, ::2] = np.nan
+    odd[3] *= 1e9
+    odd[4] *= 1e-9
+    odd[5, 7] = np.inf
+    odd[6, 100] = 1e12
+    odd[7] = -odd[7]
+    odd[8, 3:] = np.nan
+    odd[9] = 1.0
+    odd[10, :150] = 0
+    odd[11] = rng.poisson(0.01, 300)
+    sigma = np.sqrt(np.abs(odd))
+    opinion = unmix(odd, sigma, BL16XU_AXIS, LINES, classes=CLASSES)
+    assert opinion.present[0].tolist() == opinion_on(good).present[0].tolist()
+    assert np.isnan(opinion.misfit).tolist() == [row == 8 for row in range(12)]
+    assert np.isfinite(opinion.significance[np.arange(12) != 8, :6]).all()
+    assert not opinion.present[7:10].any()
+
+
 def test_lines_that_no_reference_explains_widen_the_errors() -> None:
     halite = [(21.95, 8.0), (25.40, 100.0), (36.22, 73.0)]
     foreign = sum(h * 20 * np.exp(-4 * np.log(2) * ((TTH - t) / 0.15) ** 2) for t, h in halite)
