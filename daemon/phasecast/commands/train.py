@@ -33,9 +33,7 @@ def train_xrd(
         str, typer.Option(help="Group whose labels these are; nobody else gets it as a default.", show_default=False)
     ] = "",
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 1,
-    effort: Annotated[
-        str, typer.Option(help="full, or quick: seconds, to see whether anything comes of it.")
-    ] = "full",
+    effort: Annotated[str, typer.Option(help="full, or quick: seconds, to see whether anything comes of it.")] = "full",
     while_open: Annotated[bool, typer.Option("--while-open", hidden=True)] = False,
 ) -> None:
     """Train a model on labels; without labels, from simulation alone.

@@ -7,8 +7,8 @@ raw run's uid under ``raw_run_start``. Five streams follow, always as event page
 ``scores``    one row a point whose confidences are said anew after it was scored: withdrawn (NaN) or given back because
               later readings of I0 say so, or those of another model. ``point_index``, ``revision`` and the ``columns``
               of the model: the confidences and which model gave them.
-``models``    one row a model that gives confidences from now on, in the order of its number: `MODEL_COLUMNS`. It is sent
-              before the first page that names it.
+``models``    one row a model that gives confidences from now on, in the order of its number: `MODEL_COLUMNS`.
+              It is sent before the first page that names it.
 ``ledger``    one row a point whose entry changed: `LEDGER_COLUMNS` and the header's ``point_columns``.
               It is sent after the other pages of the same turn, so a sink that sees it may commit.
 ``defects``   one row a thing that cannot be used or belongs to no point: `DEFECT_COLUMNS`.
@@ -67,3 +67,5 @@ MODEL_AXIS = "model"
 """`ColumnSpec.axis` of the column that holds the number of the model behind the confidences; -1 for none."""
 SHARE_AXIS = "share"
 """`ColumnSpec.axis` of the column that holds what transmission made of the confidence of peak-less iron."""
+ALONE_AXIS = "class_alone"
+"""`ColumnSpec.axis` of the confidences of each point by itself, where others take its neighbours into account."""

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 POINTS_AT_ONCE = 512
 """Points a piece of work; taking over its outcome keeps the loop for some 5 ms."""
-_PIECES_A_TURN = 8
+_PIECES_A_TURN = 4
 """Outcomes taken over in a turn that has no frames."""
 _LOOK_S = 1.0
 _PATTERN = ("intensity", "sigma", "norm")

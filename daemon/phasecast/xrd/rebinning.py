@@ -57,11 +57,15 @@ class Rebinning:
         """
         found = np.empty((3, len(norm), self.axis.bins), np.float32)
         kernels.rebin(
-            *(np.ascontiguousarray(rows, np.float32) for rows in (intensity, sigma, norm)),
+            np.ascontiguousarray(intensity, np.float32),
+            np.ascontiguousarray(sigma, np.float32),
+            np.ascontiguousarray(norm, np.float32),
             np.uint64(self.first),
             np.uint64(self.bins_each),
             np.ascontiguousarray(self.variance_ratio, np.float64),
-            *found,
+            found[0],
+            found[1],
+            found[2],
         )
         return AxisPatterns(
             axis=self.axis, tth_deg=bin_centres_deg(self.axis), intensity=found[0], sigma=found[1], norm=found[2]
