@@ -1,10 +1,13 @@
 """What a result consists of: columns, classes, and the header every sink receives."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from phasecast.core.scan import ScanAxis
+
+_WITH_NEIGHBOURS = ", with neighbours"
+_CALIBRATED_ON_LENGTH = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,22 @@ class ModelStamp:
     sha256: str
     calibrated_on: str
     owner: str = ""
+
+
+def with_neighbours(stamp: ModelStamp) -> ModelStamp:
+    """Return the stamp of a model whose confidences take the neighbours of each point into account.
+
+    Its text says so wherever confidences are shown; it is cut to what fits into a file.
+    """
+    if stamp.calibrated_on.endswith(_WITH_NEIGHBOURS):
+        return stamp
+    kept = stamp.calibrated_on[: _CALIBRATED_ON_LENGTH - len(_WITH_NEIGHBOURS)]
+    return replace(stamp, calibrated_on=kept + _WITH_NEIGHBOURS)
+
+
+def split_neighbours(calibrated_on: str) -> tuple[str, bool]:
+    """Return what a model was calibrated on, and whether its confidences take neighbours into account."""
+    return calibrated_on.removesuffix(_WITH_NEIGHBOURS), calibrated_on.endswith(_WITH_NEIGHBOURS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.documents import (
+    ALONE_AXIS,
+    CLASS_AXIS,
     DEFECT_COLUMNS,
     DEFECTS,
     HEADER_KEY,
@@ -25,11 +27,12 @@ from phasecast.core.documents import (
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.protocols import Document
 from phasecast.core.record import CapturePosition
-from phasecast.core.result import ColumnSpec, ModelStamp, ResultHeader, UsedModel
+from phasecast.core.result import ColumnSpec, ModelStamp, ResultHeader, UsedModel, with_neighbours
 from phasecast.core.scan import Defect
 from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.beam_points import TRANSMISSION
 from phasecast.pipeline.fold import ScanFold
+from phasecast.pipeline.neighbours import Neighbourhood, NeighbourRule, Places, SecondPass
 from phasecast.pipeline.scores import NO_MODEL, MetalRule, Scores
 from phasecast.pipeline.turn import Scored, Turn
 
@@ -62,6 +65,8 @@ class DerivedRun:
         Columns for which the monitors must be known; the header names them beside the stage's. None for none.
     metal
         What transmission does to the confidences; the header has a column for it. None: nothing.
+    neighbours
+        How confidences take neighbours into account; the header has a column for those that do not. None: not at all.
     validate
         Whether documents are validated against their schemas; costs 2 ms a row, so only in tests.
     """
@@ -78,6 +83,7 @@ class DerivedRun:
         models: Sequence[UsedModel] = (),
         beam_columns: BeamColumns | None = None,
         metal: MetalRule | None = None,
+        neighbours: NeighbourRule | None = None,
         validate: bool = False,
     ) -> None:
         self.header = header
@@ -88,6 +94,8 @@ class DerivedRun:
         self._validate = validate
         self._beam_columns = beam_columns
         self._scores = Scores(header.columns, header.expected_points or 0, restored_scores, metal=metal)
+        self._neighbours = neighbours
+        self._neighbourhood = Neighbourhood(neighbours.cells) if neighbours is not None else None
         self._models = list(models)
         if not self._models and header.model is not None:
             self._models.append(UsedModel(stamp=header.model, since_s=header.started_s))
@@ -133,16 +141,57 @@ class DerivedRun:
         """Take what a model says of points that were scored before; published by the next turn that rejudges them."""
         self._scores.keep_from(indices, confidences, self._number_of(stamp))
 
-    def emit(self, turn: Turn, fold: ScanFold, position: CapturePosition | None) -> None:
-        """Publish what one turn changed; `position` is the newest record that was worked off."""
+    def emit(self, turn: Turn, fold: ScanFold, position: CapturePosition | None) -> NDArray[np.int64]:
+        """Publish what one turn changed; `position` is the newest record that was worked off.
+
+        Returns the other points of which their new neighbours say something else; the turn that rejudges them
+        publishes it.
+        """
+        indices = np.array([point.index for point in turn.scored], np.int64)
+        primary = self._primary_columns(turn.scored, fold) if turn.scored else {}
+        self._scores.keep(indices, primary)
+        again = self._look_around(turn, indices, fold)
         if turn.scored:
-            self._page(PRIMARY, self._primary_columns(turn.scored, fold))
+            scores = self._scores.take(indices, _without_beam(indices, fold), _transmission(indices, fold))
+            self._page(PRIMARY, primary | scores)
         if turn.rejudged and self._scores.names:
             self._page(SCORES, self._score_columns(turn.rejudged, fold))
         if turn.defects:
             self._page(DEFECTS, _defect_columns(turn.defects))
         if turn.changed:
             self._page(LEDGER, _ledger_columns(turn.changed, fold, position))
+        return again
+
+    def settle(self, fold: ScanFold) -> NDArray[np.int64]:
+        """Return the points of which something else is to be said now that the scan is over, as `emit` does.
+
+        What is said in the end does not depend on the order in which things came.
+        """
+        places = _places(fold)
+        said = self._scores.said(len(places.done))
+        if self._neighbourhood is None or said is None:
+            return np.zeros(0, np.int64)
+        changed, confidences = self._neighbourhood.settle(places, said, self._second_pass_of)
+        self._scores.keep_together(changed, confidences)
+        return changed
+
+    def _look_around(self, turn: Turn, scored: NDArray[np.int64], fold: ScanFold) -> NDArray[np.int64]:
+        if self._neighbourhood is None or not (turn.scored or turn.rejudged or turn.changed):
+            return np.zeros(0, np.int64)
+        places = _places(fold)
+        said = self._scores.said(len(places.done))
+        if said is None:
+            return np.zeros(0, np.int64)
+        own = np.union1d(scored, np.array(turn.rejudged, np.int64))
+        placed = np.array(turn.changed, np.int64)
+        changed, confidences = self._neighbourhood.look(own, placed, places, said, self._second_pass_of)
+        self._scores.keep_together(changed, confidences)
+        return np.setdiff1d(changed, own)
+
+    def _second_pass_of(self, number: int) -> SecondPass | None:
+        if self._neighbours is None or not 0 <= number < len(self._models):
+            return None
+        return self._neighbours.second_pass_of(self._models[number].stamp)
 
     def stop(self, *, exit_status: ExitStatus, reason: str, counters: Mapping[str, Any]) -> None:
         """Publish the stop document with the final counters."""
@@ -178,13 +227,18 @@ class DerivedRun:
             rows = computed.get(spec.name)
             if rows is None and spec.axis == SHARE_AXIS:
                 rows = np.array([point.reduced.columns.get(spec.name, np.nan) for point in scored])
+            if rows is None and spec.axis == ALONE_AXIS:
+                rows = np.stack([point.reduced.columns.get(spec.name, self._alone(point)) for point in scored])
             if rows is None and spec.axis == MODEL_AXIS:
                 rows = np.array([self._number_for(spec.name, point) for point in scored])
             if rows is None:
                 rows = np.stack([point.reduced.columns[spec.name] for point in scored])
             columns[spec.name] = rows.astype(spec.dtype, copy=False)
-        self._scores.keep(indices, columns)
-        return columns | self._scores.take(indices, _without_beam(indices, fold), _transmission(indices, fold))
+        return columns
+
+    def _alone(self, point: Scored) -> NDArray[Any]:
+        name = next(spec.name for spec in self.header.columns if spec.axis == CLASS_AXIS)
+        return point.reduced.columns[name]
 
     def _number_for(self, name: str, point: Scored) -> int:
         if name in point.reduced.columns:  # of a result that is written anew
@@ -195,6 +249,8 @@ class DerivedRun:
         """Return the row of a model in the table, after adding it if it is new."""
         number = self._number_known(stamp)
         if number == len(self._models):
+            if self._neighbours is not None and self._neighbours.second_pass_of(stamp) is not None:
+                stamp = with_neighbours(stamp)
             self._models.append(UsedModel(stamp=stamp, since_s=time.time()))
             self._page(MODELS, _model_columns(self._models[-1:]))
         return number
@@ -228,6 +284,15 @@ class DerivedRun:
             validate=self._validate,
         )
         self._publish("event_page", page)
+
+
+def _places(fold: ScanFold) -> Places:
+    fold.points.grow(len(fold.ledger))
+    x_um, y_um = fold.points.places_um()
+    points = len(x_um)
+    done = np.zeros(points, np.bool_)
+    done[: len(fold.ledger)] = fold.ledger.states == PointState.DONE
+    return Places(x_um=x_um, y_um=y_um, done=done)
 
 
 def _without_beam(indices: NDArray[np.int64], fold: ScanFold) -> NDArray[np.bool_]:

@@ -146,7 +146,7 @@ class OpenScan:
         """Publish what changed; return when each scored point was received, POSIX s."""
         turn = self.fold.take_turn()
         if turn:
-            self.run.emit(turn, self.fold, position)
+            self.fold.replace(self.run.emit(turn, self.fold, position).tolist())
         return [point.received_s for point in turn.scored]
 
     def replace_scores(self, indices: NDArray[np.int64], confidences: NDArray[np.float32], stamp: ModelStamp) -> None:
@@ -157,6 +157,8 @@ class OpenScan:
     def close(self, now_s: float, position: CapturePosition | None) -> Mapping[str, object]:
         """Give all points their final state, publish them and the stop; return the counts that the stop bears."""
         self.fold.close(now_s=now_s)
+        self.emit(position)
+        self.fold.replace(self.run.settle(self.fold).tolist())
         self.emit(position)
         counters: dict[str, object] = {
             "ledger": self.fold.ledger.sums(),

@@ -62,6 +62,10 @@ class PointTable:
         """Return a scalar of all points, shape (points,); a view that must not be written."""
         return np.asarray(self._table[f"scalar_{name}"])
 
+    def places_um(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return x and y of all points, shape (points,) each; views that must not be written."""
+        return self._table["x_um"], self._table["y_um"]
+
     def set_frame(self, index: int, reference: FrameReference | None) -> None:
         """Record where the raw frame of a point lies."""
         self.grow(index + 1)

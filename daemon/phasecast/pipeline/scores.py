@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import CLASS_AXIS, MODEL_AXIS, SHARE_AXIS
+from phasecast.core.documents import ALONE_AXIS, CLASS_AXIS, MODEL_AXIS, SHARE_AXIS
 from phasecast.core.result import ColumnSpec
+from phasecast.pipeline.neighbours import Said
 
 NO_MODEL = -1
 """Number of the model of points that have no confidences."""
@@ -53,7 +54,9 @@ class Scores:
         *,
         metal: MetalRule | None = None,
     ) -> None:
-        self._specs = [column for column in columns if column.axis in (CLASS_AXIS, MODEL_AXIS, SHARE_AXIS)]
+        kept_axes = (CLASS_AXIS, MODEL_AXIS, SHARE_AXIS, ALONE_AXIS)
+        self._specs = [column for column in columns if column.axis in kept_axes]
+        self._alone = next((spec.name for spec in self._specs if spec.axis == ALONE_AXIS), None)
         self._share = next((spec.name for spec in self._specs if spec.axis == SHARE_AXIS), None)
         self._metal = metal if self._share is not None else None
         self._confidences = next((spec.name for spec in self._specs if spec.axis == CLASS_AXIS), None)
@@ -86,6 +89,28 @@ class Scores:
         if self._confidences is not None and self._model is not None:
             self._rows[self._confidences][indices] = confidences
             self._rows[self._model][indices] = model
+            if self._alone is not None:
+                self._rows[self._alone][indices] = confidences
+
+    def said(self, points: int) -> Said | None:
+        """Return what is said of the points, with and without their neighbours; None where these are not asked.
+
+        Parameters
+        ----------
+        points
+            Rows that are wanted at least.
+        """
+        if self._alone is None or self._confidences is None or self._model is None:
+            return None
+        self._grow(points)
+        return Said(
+            alone=self._rows[self._alone], together=self._rows[self._confidences], models=self._rows[self._model]
+        )
+
+    def keep_together(self, indices: NDArray[np.int64], confidences: NDArray[np.float32]) -> None:
+        """Keep what is said of points after their neighbours; what is said of each by itself stays."""
+        if self._confidences is not None:
+            self._rows[self._confidences][indices] = confidences
 
     def not_by(self, model: int) -> NDArray[np.int64]:
         """Return the points whose confidences another model gave."""
@@ -119,8 +144,9 @@ class Scores:
             share = self._metal.share(known).astype(np.float32)
             found[self._share] = share
             found[self._confidences][:, self._metal.column] *= share
-        if self._confidences is not None:
-            found[self._confidences][withheld] = np.nan
+        for name in (self._confidences, self._alone):
+            if name is not None:
+                found[name][withheld] = np.nan
         return found
 
     def _grow(self, points: int) -> None:

@@ -53,6 +53,11 @@ class Classification(ProfilePart):
         description="Thinnest and thickest section, for telling iron without peaks from rust without peaks by the "
         "transmission; a thickness in the sample form goes before it.",
     )
+    neighbours: bool = Field(
+        default=False,
+        description="Whether the confidences of a raster take the eight neighbours of each point into account. Only "
+        "where steps are smaller than grains: elsewhere neighbours tell nothing, and confidences get worse.",
+    )
     others: tuple[str, ...] = Field(
         default=(),
         description="Further crystals that count for the class of kind other: CIF files or ids of shipped structures. "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phasecast.core.documents import ALONE_AXIS as ALONE_AXIS
 from phasecast.core.documents import CLASS_AXIS as CLASS_AXIS
 from phasecast.core.documents import LEDGER_COLUMNS, MODEL_COLUMNS
 from phasecast.core.documents import MODEL_AXIS as MODEL_AXIS
@@ -47,6 +48,8 @@ MODEL_OF_POINT = f"{CLASSIFICATION}/model_of_point"
 """Row of the table, point by point; -1 where there are no confidences."""
 METAL_SHARE = f"{CLASSIFICATION}/metal_share"
 """Where transmission is known: what the confidence of peak-less iron was multiplied with."""
+CONFIDENCES_ALONE = f"{CLASSIFICATION}/confidences_alone"
+"""Where confidences take neighbours into account: those of each point by itself, which transmission left alone too."""
 MAPS = f"{CLASSIFICATION}/maps"
 
 LEDGER_PATH = f"{ENTRY}/ledger"
@@ -162,6 +165,8 @@ def column_dataset(name: str, axis: str) -> str:
         return MODEL_OF_POINT
     if axis == SHARE_AXIS:
         return METAL_SHARE
+    if axis == ALONE_AXIS:
+        return CONFIDENCES_ALONE
     return f"{COLUMNS}/{name}"
 
 

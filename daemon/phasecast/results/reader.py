@@ -24,7 +24,7 @@ from phasecast.results.rows import CommittedRows, Rows
 if TYPE_CHECKING:
     import xarray as xr
 
-_DIMENSION_OF_AXIS = {layout.PATTERN_AXIS: "tth_deg", layout.CLASS_AXIS: "class_id"}
+_DIMENSION_OF_AXIS = {layout.PATTERN_AXIS: "tth_deg", layout.CLASS_AXIS: "class_id", layout.ALONE_AXIS: "class_id"}
 
 
 def open_result(path: str | os.PathLike[str]) -> "Result":
@@ -280,7 +280,7 @@ class Result:
         array = array.assign_coords(point=np.arange(rows))
         if column.axis == layout.PATTERN_AXIS:
             array = array.assign_coords(tth_deg=np.asarray(self.header.tth_deg))
-        elif column.axis == layout.CLASS_AXIS:
+        elif column.axis in (layout.CLASS_AXIS, layout.ALONE_AXIS):
             array = array.assign_coords(class_id=[phase.id for phase in self.header.classes])
         return array
 

@@ -223,7 +223,8 @@ def _undo_uncommitted(file: h5py.File) -> int:
 
 
 def _confidences(file: h5py.File) -> list[str]:
-    return [path for path in (layout.CONFIDENCES, layout.MODEL_OF_POINT, layout.METAL_SHARE) if path in file]
+    paths = (layout.CONFIDENCES, layout.MODEL_OF_POINT, layout.METAL_SHARE, layout.CONFIDENCES_ALONE)
+    return [path for path in paths if path in file]
 
 
 def _row_datasets(file: h5py.File, group: str) -> list[str]:

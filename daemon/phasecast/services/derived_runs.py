@@ -24,6 +24,7 @@ from phasecast.pipeline.emitter import DerivedRun
 from phasecast.profiles import Profile
 from phasecast.services.metal import metal_columns, metal_rule
 from phasecast.services.monitors import beam_columns, normalisation_of, point_columns
+from phasecast.services.neighbours import SecondPasses, header_with_neighbours, neighbour_rule
 from phasecast.services.sample_sources import SampleSources
 from phasecast.services.unfinished_results import UnfinishedResult, find_results
 from phasecast.sinks.nexus import NexusSink
@@ -83,9 +84,11 @@ class DerivedRuns:
     _open: dict[str, NexusSink] = field(default_factory=dict)
     _closed_bytes: int = 0
     _beam_columns: BeamColumns = field(init=False)
+    _passes: SecondPasses = field(init=False)
 
     def __post_init__(self) -> None:
         self._beam_columns = beam_columns(self.profile, self.stage.integrator)
+        self._passes = SecondPasses(self.stage)
 
     def recover(self) -> tuple[CapturePosition | None, frozenset[tuple[str, int]]]:
         """Look for what an earlier daemon left; return where to replay from and which frames to skip."""
@@ -124,6 +127,7 @@ class DerivedRuns:
             if self.samples is not None:
                 self.samples.require_ours(start)
             header = self._header(start, position)
+            header = header_with_neighbours(header, self.profile_for(start) or self.profile, self._passes)
             path = self.folder / _file_name(start)
             if path.exists():  # uids that begin alike, in one second
                 path = path.with_stem(f"{path.stem}_{header.result_uid}")
@@ -147,6 +151,7 @@ class DerivedRuns:
             models=left.models if left is not None else (),
             beam_columns=self._beam_columns,
             metal=metal_rule(self.profile_for(start) or self.profile, header),
+            neighbours=neighbour_rule(header, self._passes),
         )
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import MODEL_AXIS, SHARE_AXIS
+from phasecast.core.documents import ALONE_AXIS, MODEL_AXIS, SHARE_AXIS
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.record import CapturePosition
@@ -88,11 +88,12 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                     meant = result.ledger["flags"].to_numpy() & np.uint32(PointFlag.NOT_CLASSIFIED) > 0
                     states[(states == PointState.DONE) & unscored & ~meant] = PointState.PENDING
                 for column in header.columns:
-                    if column.axis in (MODEL_AXIS, SHARE_AXIS):
+                    if column.axis in (MODEL_AXIS, SHARE_AXIS, ALONE_AXIS):
                         scores[column.name] = result.column(column.name).to_numpy()
                 models = result.models
-                # a replay comes to the revisions by itself, save those that a change of models made
-                revisions = result.ledger["revision"].to_numpy() if len(models) > 1 else None
+                # a replay comes to the revisions by itself, save those that a change of models or a neighbour made
+                said_again = len(models) > 1 or any(column.axis == ALONE_AXIS for column in header.columns)
+                revisions = result.ledger["revision"].to_numpy() if said_again else None
                 remarks = _remarks(result, states)
                 # rejected frames are looked at again: a file may have been completed since
                 frames = result.frames.isel(point=states == PointState.DONE)

@@ -43,7 +43,7 @@ def create_classification(entry: h5py.Group, header: ResultHeader, rows: int, cr
         table = put_late(process, "models", layout.MODEL_DTYPE, (), rows=0)
         table.attrs["description"] = "models that gave confidences of this result, in the order in which they came"
     for column in header.columns:
-        if column.axis in (layout.MODEL_AXIS, layout.SHARE_AXIS):
+        if column.axis in (layout.MODEL_AXIS, layout.SHARE_AXIS, layout.ALONE_AXIS):
             put_column(entry.file, layout.column_dataset(column.name, column.axis), column, rows)
         if column.axis == layout.CLASS_AXIS:
             group = put_group(process, "confidences", "NXdata", signal="confidence", interpretation="spectrum")

@@ -149,7 +149,7 @@ def _data(entry: h5py.Group, header: ResultHeader, rows: int) -> None:
     names = {column.name for column in header.columns}
     for column in header.columns:
         path = layout.column_dataset(column.name, column.axis)
-        if path in (layout.CONFIDENCES, layout.MODEL_OF_POINT, layout.METAL_SHARE):
+        if path in (layout.CONFIDENCES, layout.MODEL_OF_POINT, layout.METAL_SHARE, layout.CONFIDENCES_ALONE):
             continue
         dataset = put_column(entry.file, path, column, rows)
         if path == layout.INTENSITY_PATH:

@@ -93,7 +93,7 @@ class ResultWriter:
 
     def write_scores(self, columns: Columns) -> None:
         """Write what a model says alone, of points that were scored before; older revisions are left out."""
-        of_model = (layout.CONFIDENCES, layout.MODEL_OF_POINT, layout.METAL_SHARE)
+        of_model = (layout.CONFIDENCES, layout.MODEL_OF_POINT, layout.METAL_SHARE, layout.CONFIDENCES_ALONE)
         self._write_rows(columns, tuple(name for name, path in self._paths.items() if path in of_model))
 
     def write_models(self, columns: Columns) -> None:

@@ -25,7 +25,7 @@ _ROWS_A_PAGE = 1000
 _SPLIT_URIS = frozenset("#?;")
 _HDF5 = "application/x-hdf5"
 _JSON_TYPES = {"U": "string", "u": "integer", "i": "integer", "f": "number", "b": "boolean"}
-_DIMENSION_OF_AXIS = {layout.PATTERN_AXIS: "tth_deg", layout.CLASS_AXIS: "class_id"}
+_DIMENSION_OF_AXIS = {layout.PATTERN_AXIS: "tth_deg", layout.CLASS_AXIS: "class_id", layout.ALONE_AXIS: "class_id"}
 _LEDGER_KEYS = (
     ColumnSpec(name="point_index", dtype="<i8", description="index of the scan point"),
     ColumnSpec(name="state", dtype="<U16", description="ledger state"),
