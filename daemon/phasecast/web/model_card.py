@@ -27,12 +27,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassChange:
-    """F1 and share of right decisions of one class, before and after; ``positive`` labels hold it."""
+    """F1 of one class, before and after; ``positive`` labels hold it."""
 
     class_id: str
     positive: int
     f1: tuple[Figure, Figure]
-    right: tuple[Figure, Figure]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +103,13 @@ def card_html(model: ShelfModel, card: TrainingCard, words: Words, names: Mappin
     names
         Id of a class to its name; ids that are not in it are shown as they are.
     """
-    head = ("class", "positive", "f1_before", "f1_after", "right_before", "right_after")
+    head = ("class", "positive", "f1_before", "f1_after")
     columns = "".join(f"<th>{html.escape(words(f'model.{name}'))}</th>" for name in head)
     rows = "".join(
-        _row([names.get(one.class_id, one.class_id), str(one.positive), *map(str, one.f1), *map(str, one.right)])
-        for one in card.classes
+        _row([names.get(one.class_id, one.class_id), str(one.positive), *map(str, one.f1)]) for one in card.classes
     )
-    rows += _row([words("model.macro_f1"), str(card.measured), *map(str, card.macro_f1), "", ""])
-    rows += _row([words("model.on_simulation"), "", *map(str, card.simulation), "", ""])
+    rows += _row([words("model.macro_f1"), str(card.measured), *map(str, card.macro_f1)])
+    rows += _row([words("model.on_simulation"), "", *map(str, card.simulation)])
     title = words("model.card_title", name=f"{model.name} {model.version}")
     key = "card_by_sample" if card.held_out_by == "sample" else "card_not_by_sample"
     facts = words("model.card_facts", labels=card.labels, samples=card.samples, measured=card.measured)
@@ -132,7 +130,6 @@ def _change(name: str, both: Sequence[Mapping[str, Any]]) -> ClassChange:
         class_id=name,
         positive=int(both[0]["positive"]),
         f1=_pair([_figure(when, "f1") for when in both]),
-        right=_pair([_figure(when, "right") for when in both]),
     )
 
 

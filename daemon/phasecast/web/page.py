@@ -70,7 +70,8 @@ class Page:
         kinds: tuple[Any, ...] = (ScansTab, CompareTab, RegionsTab, SampleTab, DeclareTab, ModelTab)
         one_scan = self._words("map.one_scan")
         self._others: tuple[Tab, ...] = tuple(
-            LazyTab(kind.title_key, partial(kind, hub, session), "" if kind is ScansTab else one_scan) for kind in kinds
+            LazyTab(kind.title_key, partial(kind, hub, session), "" if kind in (ScansTab, ModelTab) else one_scan)
+            for kind in kinds
         )
         self.keys = Keys(lost_text=self._words("page.lost"))
         self.banner = AlarmBanner(hub, session, self.keys)

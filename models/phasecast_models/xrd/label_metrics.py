@@ -32,10 +32,11 @@ def label_metrics(
 ) -> dict[str, object]:
     """Return how right confidences are on labelled patterns, as a table for cards and pages.
 
-    Per class: number of positive labels, share of right decisions with its 95 % Wilson interval, and F1 where the
-    class was seen or said. In all: exact match with Wilson interval, macro-F1 over the classes that occur in the
-    labels with its 95 % bootstrap interval (patterns drawn anew), and the expected calibration error. Intervals
-    take patterns as independent; those of one sample are not quite, so they are a lower bound.
+    Per class: number of positive labels, share of right decisions with its 95 % Wilson interval, and F1 with its 95 %
+    bootstrap interval where the class was seen (or, without interval, only said). In all: exact match with Wilson
+    interval, macro-F1 over the classes that occur in the labels with its 95 % bootstrap interval (patterns drawn anew),
+    and the expected calibration error. Intervals take patterns as independent; those of one sample are not quite, so
+    they are a lower bound.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ def label_metrics(
     said, seen = confidences >= THRESHOLD, labels > 0.5
     right = said == seen
     scores = f1_scores(confidences, labels)
+    lowest, highest = _f1_intervals(said, seen, seed=seed)
     count = len(labels)
     per_class: dict[str, object] = {}
     for column, name in enumerate(classes):
@@ -58,6 +60,8 @@ def label_metrics(
         entry |= {"right_low": round(low, 4), "right_high": round(high, 4)}
         if seen[:, column].any() or said[:, column].any():
             entry["f1"] = round(float(scores[column]), 4)
+        if seen[:, column].any():
+            entry |= {"f1_low": round(lowest[column], 4), "f1_high": round(highest[column], 4)}
         per_class[name] = entry
     exact = int(right.all(axis=1).sum())
     low, high = wilson(exact, count)
@@ -73,6 +77,33 @@ def label_metrics(
         "ece": round(expected_calibration_error(confidences, labels), 4),
         "classes": per_class,
     }
+
+
+def _f1_intervals(
+    said: NDArray[np.bool_], seen: NDArray[np.bool_], *, seed: int, level: float = 0.95
+) -> tuple[list[float], list[float]]:
+    """Ends of the interval of each class's F1; draws in which a class is neither seen nor said do not count.
+
+    Where every decision is right, drawing anew cannot show that another pattern might be wrong: Wilson's interval for
+    so many patterns that hold the class takes its place.
+    """
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(seen), np.full(len(seen), 1 / max(len(seen), 1)), _DRAWS).astype(np.float64)
+    hits = times @ (said & seen).astype(np.float64)
+    either = times @ (said.astype(np.float64) + seen.astype(np.float64))
+    low, high = [], []
+    for column in range(seen.shape[1]):
+        known = either[:, column] > 0
+        if not known.any():
+            ends = [0.0, 1.0]
+        elif (said[:, column] == seen[:, column]).all():
+            ends = list(wilson(int(seen[:, column].sum()), int(seen[:, column].sum()), level=level))
+        else:
+            score = 2 * hits[known, column] / either[known, column]
+            ends = np.quantile(score, [(1 - level) / 2, (1 + level) / 2]).tolist()
+        low.append(float(ends[0]))
+        high.append(float(ends[1]))
+    return low, high
 
 
 def macro_f1_interval(
