@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle, write_bundle
-from phasecast_models.xrd.calibration import expected_calibration_error, f1_scores
 from phasecast_models.xrd.examples import Examples, LabelError
 from phasecast_models.xrd.label_metrics import label_metrics
 from phasecast_models.xrd.label_splits import FEWEST, Split, split_examples
+from phasecast_models.xrd.training import measure
 from phasecast_models.xrd.tuning import (
     FineTunePlan,
     Progress,
@@ -39,8 +38,6 @@ from phasecast_models.xrd.tuning import (
 __all__ = ["Examples", "FineTunePlan", "LabelError", "TrainingCancelledError", "fine_tune"]
 
 logger = logging.getLogger(__name__)
-
-Floats = NDArray[np.float32]
 
 _PLAN = FineTunePlan()
 _NO_SECOND_PASS = (
@@ -166,25 +163,13 @@ def _before_and_after(
         on_simulation = state.confidences(inputs, base.block)
         tables[when] = {
             "labels": label_metrics(on_labels, test.labels, base.classes, seed=plan.seed),
-            "simulation": _simulation_metrics(on_simulation, truth, base.classes),
+            "simulation": measure(on_simulation, truth, base.classes),
         }
     simulation = tables["after"]["simulation"]
     assert isinstance(simulation, dict)
     out.update(simulation)
     out.update(tables)
     return out
-
-
-def _simulation_metrics(confidences: Floats, labels: Floats, classes: tuple[str, ...]) -> dict[str, object]:
-    scores = f1_scores(confidences, labels)
-    return {
-        "patterns": len(labels),
-        "macro_f1": round(float(scores.mean()), 4),
-        "f1": {name: round(float(score), 4) for name, score in zip(classes, scores, strict=True)},
-        "exact_match": round(float(((confidences >= 0.5) == (labels > 0.5)).all(axis=1).mean()), 4),
-        "ece": round(expected_calibration_error(confidences, labels), 4),
-        "brier": round(float(np.mean((confidences - labels) ** 2)), 4),
-    }
 
 
 def _training_table(
