@@ -11,6 +11,7 @@ from phasecast.core.protocols import Reduced
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ColumnSpec, ModelStamp
 from phasecast.core.scan import PointMeasured
+from phasecast.pipeline.beam import BeamRules
 from phasecast.pipeline.desk import ticket_of
 from phasecast.pipeline.emitter import DerivedRun
 from phasecast.pipeline.fold import FoldRules, ScanFold
@@ -42,24 +43,26 @@ def transmission_of(index: int) -> float:
 class Scan:
     """One scan into one file, whose first model is that of the header."""
 
-    def __init__(self, path, left=None):
+    def __init__(self, path, left=None, *, empty_point=None):
         base = make_header(shape=(ROWS, COLUMNS), bins=BINS)
         own = (
             ColumnSpec(name="model", dtype="<i2", axis=MODEL_AXIS),
             ColumnSpec(name="metal_share", dtype="<f4", axis=SHARE_AXIS),
         )
         start = scan_start(ROWS, COLUMNS)
+        scalars = ["transmission", *(["i0", "i1"] if empty_point is not None else [])]
         header = replace(
             base,
             raw_uid=start.uid,
             columns=base.columns + own,
-            point_columns=(ColumnSpec(name="transmission", dtype="<f8"),),
+            point_columns=tuple(ColumnSpec(name=name, dtype="<f8") for name in scalars),
             processing={"capture_start": {"segment": "a", "offset": 0}},
         )
         rules = FoldRules(
             join=JoinRule(),
             place=lambda position: (position["x"], position["y"]),
-            scalar_fields={"transmission": "t"},
+            scalar_fields={"i0": "i0", "i1": "i1"} if empty_point is not None else {"transmission": "t"},
+            beam=BeamRules(i0="i0", i1="i1", empty_point=empty_point) if empty_point is not None else BeamRules(),
             scores_need_transmission=True,
         )
         self.path = path
@@ -84,9 +87,11 @@ class Scan:
         frames, points = tidy_scan(ROWS, COLUMNS, counters=True)
         for item in sorted([*frames, *points], key=lambda item: item.received_s):
             if isinstance(item, PointMeasured):
-                self.fold.add_point(replace(item, scalars={"t": transmission_of(item.index)}))
+                known_t = transmission_of(item.index)
+                self.fold.add_point(replace(item, scalars={"t": known_t, "i0": 100.0, "i1": 100 * known_t}))
             else:
                 self.fold.add_frame(ticket_of(item), None if known else self.reduced(item.number, stamp))
+                self.emit()
         self.emit()
 
     @staticmethod
@@ -178,6 +183,20 @@ def test_going_back_to_the_first_model_gives_what_it_said_at_first(tmp_path):
         assert set(result.model_of_points.tolist()) == {0}
         assert set(result.ledger["revision"].to_numpy().tolist()) == {2}
         np.testing.assert_allclose(result.confidences, after_transmission(said_by(MODEL)), rtol=1e-6)
+
+
+def test_points_are_said_anew_when_the_empty_beam_is_measured_at_last(tmp_path):
+    scan = Scan(tmp_path / "a.nxs", empty_point=POINTS - 1)
+    scan.measure(MODEL)
+    scan.stop()
+    with open_result(scan.path) as result:
+        known = result.ledger["transmission"].to_numpy()
+        of_empty = transmission_of(POINTS - 1)
+        expected = np.array([transmission_of(index) for index in range(POINTS)]) / of_empty
+        np.testing.assert_allclose(known, expected, rtol=1e-6)
+        said = said_by(MODEL)
+        said[:, IRON] *= METAL.share(known)
+        np.testing.assert_allclose(result.confidences, said, rtol=1e-5, atol=1e-7)
 
 
 def test_a_map_of_two_scans_tells_the_models_of_both_apart(killed, tmp_path):

@@ -145,7 +145,16 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
             before = result.confidences.to_numpy()[: len(relearned)]
             assert np.abs(before - relearned[: len(before)]).max() > 0.01, "the two models differ"
 
-        # a training that is killed half way leaves the model in use, and nothing half made on the shelf
+        # weights that are not those of the card are not taken
+        weights = model.folder / "weights.safetensors"
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[:-1] + b"?")
+        damaged = time_of.ask(ActivateModel(model=model.key, who="B. Mori"))
+        assert not damaged.ok
+        assert "sha256" in damaged.detail
+        assert not time_of.ask(ActivateModel(model="no-such-model", who="B. Mori")).ok
+
+        # a training that is stopped half way leaves the model in use, and nothing half made on the shelf
         begun = time_of.ask(Retrain(who=WHO, effort="full"))
         assert begun.ok, begun.detail
         time_of.wait(lambda: time_of.training.get("state") == "running", "the second training")
@@ -153,6 +162,7 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
         assert cancelled.ok, cancelled.detail
         time_of.wait(lambda: read_history(directory)[-1].what == "cancelled", "the cancelled training")
         assert [one.key for one in list_models(directory)] == [model.key]
+        weights.write_bytes(whole)
         assert not list(directory.models.glob(".*.tmp"))
 
         time_of.go_on()
@@ -164,6 +174,7 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
         ("trained", model.key, WHO),
         ("in_use", model.key, WHO),
         ("in_use", "bl16xu-rust", "B. Mori"),
+        ("refused", model.key, "B. Mori"),
         ("cancelled", "bl16xu-rust-2", WHO),
     ]
     with open_result(time_of.path) as result:

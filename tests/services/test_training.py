@@ -3,18 +3,22 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.errors import PhasecastError
+from phasecast.core.errors import BundleMismatchError, PhasecastError
+from phasecast.profiles import load_profile
 from phasecast.records.book import stamp
 from phasecast.records.journal import append
 from phasecast.records.models import list_models
 from phasecast.records.status import read_status
 from phasecast.services.training import CANCELLED, TrainOptions, run_training
 from phasecast.services.training_labels import checked_labels
+from phasecast.xrd.classifier import Classifier
+from phasecast.xrd.stages import require_same_columns
 from phasecast_models.xrd.bundle import load_bundle
 from phasecast_models.xrd.patterns import simulate_patterns
 from support.daemon import wait_until
@@ -107,6 +111,19 @@ def test_a_later_word_of_one_person_counts_and_the_trusted_person_settles_what_t
     assert set(checked.examples.samples.tolist()) == {"scan-0", "scan-1", "scan-2"}
     fewer = checked_labels(None, base, files=[path], scans=["scan-2"])
     assert set(fewer.examples.samples.tolist()) == {"scan-2"}
+
+
+def test_a_model_of_another_axis_or_other_classes_takes_no_ones_place(base):
+    profile = load_profile("bl16xu")
+    now = Classifier(base, profile)
+    require_same_columns(now, Classifier(replace(base, version="2"), profile))
+    narrower = replace(base, axis=replace(base.axis, tth_min_deg=12.0, tth_max_deg=38.0, bins=260))
+    with pytest.raises(BundleMismatchError, match=r"it looks at 12-38 deg in 260 bins, the model in use at"):
+        require_same_columns(now, Classifier(narrower, profile))
+    with pytest.raises(BundleMismatchError, match="the profile's are"):
+        Classifier(replace(base, classes=base.classes[::-1]), profile)
+    with pytest.raises(BundleMismatchError, match="integrated and not classified"):
+        require_same_columns(None, now)
 
 
 def command(directory, output, *more):
