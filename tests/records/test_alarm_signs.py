@@ -2,12 +2,14 @@
 
 import json
 import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from phasecast.core.ledger import PointFlag, PointState
-from phasecast.records.alarm_signs import SignReader, alarm_inputs, measured_scan
+from phasecast.core.result import ColumnSpec
+from phasecast.records.alarm_signs import SignReader, Signs, alarm_inputs, measured_scan
 from phasecast.records.alarm_watch import AlarmWatch
 from phasecast.records.alarms import evaluate
 from phasecast.results.follow import ResultFollower
@@ -107,6 +109,38 @@ def test_a_run_of_unsure_points_is_counted_back_from_the_newest(tmp_path, unsure
     confidence[list(unsure), 4] = 0.5
     signs = signs_of(tmp_path, confidence=confidence)
     assert (signs.unsure_run, signs.row_points) == (run, 20)
+
+
+@dataclass
+class StrangeScan(DriftingScan):
+    """The model knows the first half, and nothing of what is under every third point."""
+
+    def points(self, rows, *, revision=0):
+        name, page = super().points(rows, revision=revision)
+        drift = np.where(rows < POINTS // 2, 0.4, 1.6).astype(np.float32)
+        page["data"]["drift"] = np.where(rows % 3 == 0, np.nan, drift)
+        return name, page
+
+
+def test_patterns_that_the_model_does_not_know_raise_an_alarm_once_they_are_most_of_the_newest(tmp_path):
+    header = make_header(shape=SHAPE, expected=POINTS, bins=600)
+    header = replace(header, columns=(*header.columns, ColumnSpec(name="drift", dtype="<f4")))
+    run = StrangeScan(header, *raster(SHAPE), confidence=sure())
+    seen = {}
+    # 100 known points are there after 150; from 195 on more than half of the newest 100 are strange
+    for points in (140, 160, POINTS):
+        with NexusSink(tmp_path / f"{points}.nxs") as sink:
+            for document in (*run.opening(), *run.pages(20, last=points), run.stop()):
+                sink(*document)
+        follower = ResultFollower(tmp_path / f"{points}.nxs")
+        seen[points] = SignReader(follower).read().strangeness
+        follower.close()
+    assert np.isnan(seen[140])
+    assert seen[160] == pytest.approx(0.4)
+    assert seen[POINTS] == pytest.approx(1.6)
+    status = status_of() | {"time_s": 1000.0}
+    alarms = evaluate(alarm_inputs(status, now_s=1000.0, signs=Signs(strangeness=seen[POINTS])))
+    assert [alarm.kind for alarm in alarms] == ["strange_patterns"]
 
 
 def status_of(**scan):

@@ -25,6 +25,7 @@ STEPS = {
     "i0_down": ({"i0_ratio": 0.49}, {"i0_ratio": 0.79}, {"i0_ratio": 0.81}),
     "saturation": ({"saturated_points": 3}, {"saturated_points": 1}, {"saturated_points": 0}),
     "line_drift": ({"line_shift_deg": -0.031}, {"line_shift_deg": -0.021}, {"line_shift_deg": 0.019}),
+    "strange_patterns": ({"strangeness": 1.1}, {"strangeness": 0.95}, {"strangeness": 0.8}),
     "unsure_row": ({"unsure_run": 20}, {"unsure_run": 1}, {"unsure_run": 0}),
 }
 

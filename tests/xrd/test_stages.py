@@ -1,11 +1,13 @@
 """What the model cannot be asked about bears no class: rejected, or integrated and not classified."""
 
 import shutil
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from phasecast.core.frame import Frame, FrameId, FrameReference
@@ -16,6 +18,8 @@ from phasecast.services.offline import classify_files
 from phasecast.services.xrd_stage import build_stage
 from phasecast.xrd.classifier import Classifier, OutsideModelError
 from phasecast.xrd.stages import NO_PATTERN
+from phasecast_models.xrd.drift import fit_drift
+from phasecast_models.xrd.features import features, prepare
 
 SHAPE = (195, 487)
 
@@ -103,3 +107,28 @@ def test_a_file_without_a_pattern_is_told_by_name(tmp_path: Path) -> None:
     (report,) = classify_files([path], profile="bl16xu", model=None, wavelength_angstrom=None, poni=None, device="cpu")
     assert report.error is not None
     assert NO_PATTERN in report.error
+
+
+def test_a_pattern_says_how_strange_it_is_to_the_model_where_the_model_can_tell() -> None:
+    stage = build_stage(load_profile("bl16xu"), device="cpu")
+    classifier = stage.classifier
+    assert classifier is not None
+    rng = np.random.default_rng(0)
+    usual = [frame(number, rng.poisson(40.0, SHAPE).astype(np.int32)) for number in range(2)]
+    dim = frame(2, np.zeros(SHAPE, np.int32))
+    dim.image[::40, ::40] = 1
+    classifier.bundle = replace(classifier.bundle, drift_limits=None)
+    (unknown,) = stage.process(usual[:1])
+    assert isinstance(unknown, Reduced)
+    assert np.isnan(unknown.columns["drift"])
+    patterns = rng.poisson(rng.uniform(200, 400, (60, 1)) * np.ones(classifier.axis.bins)).astype(np.float32)
+    inputs = features(prepare(patterns, None, classifier.bundle.axis), classifier.bundle.axis)
+    activations = classifier.bundle.network.hidden_layer(torch.from_numpy(inputs)).detach().numpy()
+    classifier.bundle = replace(classifier.bundle, drift_limits=fit_drift(activations))
+    together = stage.process([*usual, dim])
+    (alone,) = stage.process(usual[1:])
+    assert all(isinstance(outcome, Reduced) for outcome in (*together, alone))
+    drifts = [float(outcome.columns["drift"]) for outcome in together]  # type: ignore[union-attr]
+    assert np.isfinite(drifts[:2]).all()
+    assert drifts[1] == float(alone.columns["drift"]), "whatever else is in the call"  # type: ignore[union-attr]
+    assert np.isnan(drifts[2]), "too few counts to tell"

@@ -17,6 +17,8 @@ from phasecast.results.quality import KnownLine, known_line, line_positions, row
 
 RECENT_POINTS = 50
 """Newest points that saturation is counted in."""
+DRIFT_POINTS = 100
+"""Newest classified points whose median tells whether the model knows what it sees."""
 _I0_POINTS = 10
 _DOWN = 0.5
 _LINE_POINTS = 30
@@ -35,6 +37,7 @@ class Signs:
     line_shift_deg: float = math.nan
     unsure_run: int = 0
     row_points: int = 0
+    strangeness: float = math.nan
 
 
 class SignReader:
@@ -66,7 +69,14 @@ class SignReader:
             line_shift_deg=self._line_shift_deg(done),
             unsure_run=_run_at_end(follower.confidence[done[-_LONGEST_RUN:]]),
             row_points=int(shape[-1]) if shape and len(shape) > 1 else 0,
+            strangeness=self._strangeness(done),
         )
+
+    def _strangeness(self, done: NDArray[np.int64]) -> float:
+        """Median drift of the newest points of which it is known; NaN as long as there are too few."""
+        drift = self._follower.drift[done[-_LONGEST_RUN:]]
+        known = drift[np.isfinite(drift)][-DRIFT_POINTS:]
+        return float(np.median(known)) if known.size == DRIFT_POINTS else math.nan
 
     def _i0_ratio(self) -> float:
         i0, state = self._follower.scalars.get("i0"), self._follower.state
@@ -173,6 +183,7 @@ def alarm_inputs(
         line_shift_deg=signs.line_shift_deg,
         unsure_run=signs.unsure_run,
         row_points=signs.row_points,
+        strangeness=signs.strangeness,
         disk_free_bytes=_number(disk.get("free_bytes") if disk_free_bytes is None else disk_free_bytes),
         disk_growth_bytes_per_s=_number(disk.get("growth_bytes_per_s")),
     )

@@ -9,12 +9,13 @@ from phasecast.core.words import Words
 from phasecast.results.layout import LINE_SHIFT_LIMIT_DEG
 
 AlarmKind = Literal[
-    "daemon_gone", "disk_low", "no_frames", "no_positions", "i0_down", "saturation", "line_drift", "unsure_row"
-]
+    "daemon_gone", "disk_low", "no_frames", "no_positions", "i0_down", "saturation", "line_drift", "strange_patterns",
+    "unsure_row",
+]  # fmt: skip
 KINDS: tuple[AlarmKind, ...] = get_args(AlarmKind)
 """All kinds, the gravest first."""
 OF_THE_SCAN: frozenset[AlarmKind] = frozenset(
-    {"no_frames", "no_positions", "i0_down", "saturation", "line_drift", "unsure_row"}
+    {"no_frames", "no_positions", "i0_down", "saturation", "line_drift", "strange_patterns", "unsure_row"}
 )
 """Kinds that only an open scan can raise; they end with it."""
 
@@ -37,6 +38,8 @@ class AlarmRules:
         Points with saturated pixels among the newest ones that are looked at.
     line_shift_deg, clear_line_shift_deg
         Shift of a known line against the beginning of the scan.
+    strange, clear_strange
+        Median drift of the newest points; 1 is as strange to the model as one simulated pattern in a thousand.
     unsure_points
         Least length of a row of unsure points; longer where a row of the scan is longer.
     disk_h, clear_disk_h
@@ -55,6 +58,8 @@ class AlarmRules:
     clear_saturated: int = 0
     line_shift_deg: float = LINE_SHIFT_LIMIT_DEG
     clear_line_shift_deg: float = 0.02
+    strange: float = 1.0
+    clear_strange: float = 0.9
     unsure_points: int = 10
     disk_h: float = 2.0
     clear_disk_h: float = 2.5
@@ -92,6 +97,8 @@ class AlarmInputs:
         Shift of a known line against the beginning of the scan.
     unsure_run, row_points
         Unsure points in succession up to the newest one, and points in a row of the scan (0 if it has none).
+    strangeness
+        Median drift of the newest points.
     disk_free_bytes, disk_growth_bytes_per_s
         Room on the disk, and how fast it is used.
     standing
@@ -113,6 +120,7 @@ class AlarmInputs:
     line_shift_deg: float = math.nan
     unsure_run: int = 0
     row_points: int = 0
+    strangeness: float = math.nan
     disk_free_bytes: float = math.nan
     disk_growth_bytes_per_s: float = math.nan
     standing: Mapping[str, float] = field(default_factory=dict)
@@ -179,6 +187,7 @@ def evaluate(inputs: AlarmInputs, rules: AlarmRules | None = None) -> list[Alarm
             "i0_down": _i0_down(inputs, rules),
             "saturation": _saturation(inputs, rules),
             "line_drift": _line_drift(inputs, rules),
+            "strange_patterns": _strange_patterns(inputs, rules),
             "unsure_row": _unsure_row(inputs, rules),
         }
     alarms: list[Alarm] = []
@@ -243,6 +252,11 @@ def _line_drift(inputs: AlarmInputs, rules: AlarmRules) -> _Cause | None:
     if abs(inputs.line_shift_deg) > limit:
         return _Cause(values={"shift": f"{inputs.line_shift_deg:+.3f}", "limit": f"{rules.line_shift_deg:g}"})
     return None
+
+
+def _strange_patterns(inputs: AlarmInputs, rules: AlarmRules) -> _Cause | None:
+    limit = rules.clear_strange if "strange_patterns" in inputs.standing else rules.strange
+    return _Cause(values={"drift": _short(inputs.strangeness)}) if inputs.strangeness > limit else None
 
 
 def _unsure_row(inputs: AlarmInputs, rules: AlarmRules) -> _Cause | None:

@@ -40,6 +40,8 @@ class ResultFollower:
         (n, classes); NaN where a point is not done.
     total
         Counts of each frame, (n,); NaN where a point is not done or the result has no such column.
+    drift
+        How unlike everything the model knows a pattern is, (n,), 1 at the limit; NaN where nothing tells.
     scalars
         Monitors by name, (n,).
 
@@ -61,12 +63,14 @@ class ResultFollower:
         header = self.result.header
         self._classes = len(header.classes)
         self._has_total = any(column.name == layout.TOTAL_COLUMN for column in header.columns)
+        self._has_drift = any(column.name == layout.DRIFT_COLUMN for column in header.columns)
         self._identity = self._file_identity()
         self.state = np.zeros(0, dtype=np.uint8)
         self.flags = np.zeros(0, dtype=np.uint32)
         self.x_um, self.y_um, self.time_s = (np.zeros(0) for _ in range(3))
         self.confidence = np.zeros((0, self._classes), dtype=np.float32)
         self.total = np.zeros(0, dtype=np.float64)
+        self.drift = np.zeros(0, dtype=np.float32)
         self.scalars = {column.name: np.zeros(0) for column in header.point_columns}
         self._sums = np.zeros(len(PointState), dtype=np.int64)
         self._grow(self.result.points)
@@ -143,6 +147,7 @@ class ResultFollower:
         self.x_um, self.y_um, self.time_s = (longer(values, np.nan) for values in (self.x_um, self.y_um, self.time_s))
         self.confidence = longer(self.confidence, np.nan)
         self.total = longer(self.total, np.nan)
+        self.drift = longer(self.drift, np.nan)
         self.scalars = {name: longer(values, np.nan) for name, values in self.scalars.items()}
 
     def _read(self, rows: Rows) -> None:
@@ -165,6 +170,9 @@ class ResultFollower:
             if self._has_total:
                 total = self.result.column_block(layout.TOTAL_COLUMN, first, end).astype(np.float64)
                 self.total[block] = np.where(state == PointState.DONE, total, np.nan)
+            if self._has_drift:
+                drift = self.result.column_block(layout.DRIFT_COLUMN, first, end)
+                self.drift[block] = np.where(state == PointState.DONE, drift, np.nan)
 
 
 def spans_of(rows: Rows) -> list[tuple[int, int]]:

@@ -27,6 +27,9 @@ from phasecast.web.colours import (
 )
 
 COMPOSITE, UNSURE, LEDGER, TOTAL = "composite", "unsure", "ledger", "total"
+DRIFT, DISAGREEMENT = "drift", "disagreement"
+DRIFT_HIGHEST = 2.0
+"""Drift that takes the brightest colour; 1 is the limit."""
 UNSURE_LIMITS = layout.UNSURE
 
 _INK = pixel("#000000")
@@ -43,7 +46,7 @@ class LayerKey:
     Parameters
     ----------
     name
-        ``composite``, ``unsure``, ``ledger``, ``total`` or the id of a class.
+        ``composite``, ``unsure``, ``ledger``, ``total``, ``drift``, ``disagreement`` or the id of a class.
     threshold
         Confidence from which a class counts; 0 where the layer does not depend on it.
     """
@@ -79,7 +82,14 @@ class Cells:
         return i + sign * j
 
 
-def paint(key: LayerKey, scan: ResultFollower, points: NDArray[np.int64], cells: Cells, total_limit: float) -> Pixels:
+def paint(
+    key: LayerKey,
+    scan: ResultFollower,
+    points: NDArray[np.int64],
+    cells: Cells,
+    total_limit: float,
+    disagreement: NDArray[np.floating] | None = None,
+) -> Pixels:
     """Return the pixels of some points, (m, side, side), first row at the lowest y.
 
     Parameters
@@ -94,6 +104,8 @@ def paint(key: LayerKey, scan: ResultFollower, points: NDArray[np.int64], cells:
         Their cells.
     total_limit
         Total counts that take the brightest colour.
+    disagreement
+        Of every point of the scan with a second opinion, (n,), NaN where there is none yet; None: of none.
     """
     state = scan.state[points]
     done = state == PointState.DONE
@@ -107,6 +119,11 @@ def paint(key: LayerKey, scan: ResultFollower, points: NDArray[np.int64], cells:
         picture = _flat(scaled(unsureness(scan.confidence[points], done), CIVIDIS, 0.0, 1.0), cells)
     elif key.name == TOTAL:
         picture = _flat(scaled(scan.total[points], CIVIDIS, 0.0, total_limit), cells)
+    elif key.name == DRIFT:
+        picture = _flat(scaled(scan.drift[points], CIVIDIS, 0.0, DRIFT_HIGHEST), cells)
+    elif key.name == DISAGREEMENT:
+        known = np.full(points.size, np.nan) if disagreement is None else disagreement[points]
+        picture = _flat(scaled(np.where(done, known, np.nan), CIVIDIS, 0.0, 1.0), cells)
     else:
         index = [phase.id for phase in classes].index(key.name)
         confidence = np.where(done, scan.confidence[points, index], np.nan)

@@ -154,10 +154,24 @@ class Classifier:
 
         Bins that no usable pixel reached count as not measured. Rows without any count are NaN.
         """
-        measured = patterns.norm > 0
-        intensity = np.where(measured, patterns.intensity, np.nan)
-        sigma = np.where(measured, patterns.sigma, np.nan)
+        intensity, sigma = _measured(patterns)
         return self.bundle.confidences(intensity, patterns.tth_deg, sigma=sigma)
+
+    def drift(self, patterns: AxisPatterns) -> NDArray[np.float32]:
+        """Return how unlike the simulation patterns on the model's own axis are, shape (n,); see `Bundle.drift`.
+
+        NaN where the model cannot tell.
+        """
+        if self.bundle.drift_limits is None:
+            return np.full(len(patterns.norm), np.nan, np.float32)
+        intensity, sigma = _measured(patterns)
+        return np.asarray(self.bundle.drift(intensity, patterns.tth_deg, sigma=sigma), dtype=np.float32)
+
+
+def _measured(patterns: AxisPatterns) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Intensity and sigma, NaN where no usable pixel reached a bin."""
+    known = patterns.norm > 0
+    return np.where(known, patterns.intensity, np.nan), np.where(known, patterns.sigma, np.nan)
 
 
 def _longest_run(wanted: NDArray[np.bool_]) -> tuple[int, int]:

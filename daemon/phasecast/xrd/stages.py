@@ -21,6 +21,8 @@ from phasecast.xrd.screening import as_stack
 logger = logging.getLogger(__name__)
 
 WRONG_FRAME = "wrong frame"
+DRIFT = "drift"
+"""Column that says how unlike everything the model knows a pattern is."""
 NO_ARM_ANGLE = "arm angle unknown"
 OUTSIDE_AXIS = "outside the axis"
 NO_PATTERN = "no usable pattern"
@@ -68,6 +70,13 @@ class XrdStage:
                     shape=(len(classifier.classes),),
                     axis="class",
                     description="calibrated confidence per class; several may be true",
+                )
+            )
+            self._columns.append(
+                ColumnSpec(
+                    name=DRIFT,
+                    dtype="<f4",
+                    description="distance from what the model learned from; 1: that of one simulated pattern in 1,000",
                 )
             )
             self._columns.append(
@@ -166,7 +175,10 @@ class XrdStage:
         if classifier is not None:
             notes = classifier.why_not(patterns.axes[1], geometry.wavelength_angstrom)
             confidences = classifier.confidences(patterns.axes[1])
-            confidences[[bool(note) for note in notes]] = np.nan
+            drift = classifier.drift(patterns.axes[1])
+            unasked = [bool(note) for note in notes]
+            confidences[unasked] = np.nan
+            drift[unasked] = np.nan
         reduced: list[Reduced | None] = []
         for row in range(len(batch)):
             if confidences is not None and not notes[row] and np.isnan(confidences[row]).all():
@@ -189,6 +201,7 @@ class XrdStage:
                 flags |= PointFlag.NOT_CLASSIFIED
             if confidences is not None:
                 columns["confidences"] = confidences[row]
+                columns[DRIFT] = np.asarray(drift[row])
             reduced.append(Reduced(columns=columns, flags=flags, note=notes[row], model=stamp))
         return reduced
 
