@@ -18,6 +18,7 @@ from phasecast.core.words import Language, Words, words
 from phasecast.report.fonts import figure_style, writable
 from phasecast.report.map_figures import paint_values, scene_label, squares_of
 from phasecast.report.map_text import shifts_of
+from phasecast.report.methods import validation_text
 from phasecast.report.names import label_of
 from phasecast.results.composed_map import ComposedMap
 from phasecast.results.composite import CROSSED, MISSING_COLOURS, UNSURE_COLOUR, composite
@@ -148,7 +149,7 @@ def _draw_confidences(figure: SubFigure, scene: Scene, result: Result, say: Word
     model = result.main_model
     note = say("common.confidence")
     if model is not None:
-        note = say("map_png.confidence", calibrated=_calibrated(model.calibrated_on, say))
+        note = say("map_png.confidence", calibrated=validation_text(model.calibrated_on, say))
     figure.colorbar(image, ax=panels, label=note, shrink=0.7, pad=0.02)
 
 
@@ -225,11 +226,7 @@ def _footer(result: Result, say: Words) -> str:
     if model is None:
         return f"phasecast, {header.device} | {when}"
     named = f"{say('common.model')} {model.name} {model.version} ({model.sha256[:8]})"
-    return f"phasecast | {named}, {_calibrated(model.calibrated_on, say)} | {header.device} | {when}"
-
-
-def _calibrated(on: str, say: Words) -> str:
-    return say("common.simulation_only") if on == "simulation only" else say("report.methods_validated", what=on)
+    return f"phasecast | {named}, {validation_text(model.calibrated_on, say)} | {header.device} | {when}"
 
 
 def _has_column(result: Result, name: str) -> bool:

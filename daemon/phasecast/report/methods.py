@@ -1,5 +1,6 @@
 """The paragraph that can be pasted into the methods section of a paper."""
 
+from phasecast.core.result import split_neighbours
 from phasecast.core.words import LANGUAGES, Words, words
 from phasecast.report.model import GeometryFact, Report, Setting
 
@@ -40,9 +41,12 @@ def setting_text(setting: Setting, say: Words) -> str:
 
 def validation_text(calibrated_on: str, say: Words) -> str:
     """Return how the confidences were validated."""
-    if calibrated_on.strip().lower() == SIMULATION_ONLY:
-        return say("report.methods_validated_simulation")
-    return say("report.methods_validated", what=calibrated_on or say("report.unknown"))
+    on, with_neighbours = split_neighbours(calibrated_on)
+    if on.strip().lower() == SIMULATION_ONLY:
+        text = say("report.methods_validated_simulation")
+    else:
+        text = say("report.methods_validated", what=on or say("report.unknown"))
+    return say("common.with_neighbours", calibrated=text) if with_neighbours else text
 
 
 def _paragraph(report: Report, say: Words) -> str:

@@ -10,6 +10,7 @@ import panel as pn
 
 from phasecast.core.errors import PhasecastError
 from phasecast.core.requests import ActivateModel
+from phasecast.core.result import split_neighbours
 from phasecast.core.words import Words
 from phasecast.records.models import (
     ActiveModel,
@@ -214,6 +215,9 @@ def is_daemon_there(hub: Hub) -> bool:
 
 def calibrated_text(calibrated_on: str, words: Words) -> str:
     """Return what people read for what a model was calibrated on; cards speak English."""
+    on, with_neighbours = split_neighbours(calibrated_on)
+    if with_neighbours:
+        return words("common.with_neighbours", calibrated=calibrated_text(on, words))
     if calibrated_on == "simulation only":
         return words("model.simulation_only")
     found = _TAUGHT.fullmatch(calibrated_on)

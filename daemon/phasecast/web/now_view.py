@@ -8,6 +8,7 @@ from typing import Any
 import panel as pn
 
 from phasecast.core.ledger import PointState
+from phasecast.core.result import split_neighbours
 from phasecast.core.words import Words
 from phasecast.results.normalisation import normalisation
 from phasecast.web.colours import STATE_COLOURS
@@ -86,8 +87,9 @@ class NowView:
         model, several = scan.model
         facts.append((words("page.device"), header.device.upper(), ""))
         if model is not None:
-            note = model.calibrated_on
+            note, with_neighbours = split_neighbours(model.calibrated_on)
             note = words("common.simulation_only") if note == "simulation only" else f"calibrated on {note}"
+            note = words("common.with_neighbours", calibrated=note) if with_neighbours else note
             more = f" · {words('page.several_models')}" if several else ""
             facts.append(
                 (words("common.model"), f"{model.name} {model.version} · {note}{more}", "warn" if several else "")
