@@ -1,9 +1,11 @@
 """`phasecast train xrd`: exact errors before anything is trained, a bundle whole or none, an end with its daemon."""
 
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from phasecast.core.errors import BundleMismatchError, PhasecastError
 from phasecast.profiles import load_profile
 from phasecast.records.book import stamp
 from phasecast.records.journal import append
-from phasecast.records.models import list_models
+from phasecast.records.models import ActiveModel, list_models, set_active
 from phasecast.records.status import read_status
+from phasecast.services.model_desk import model_to_begin_with
 from phasecast.services.training import CANCELLED, TrainOptions, run_training
 from phasecast.services.training_labels import checked_labels
 from phasecast.xrd.classifier import Classifier
@@ -124,6 +127,26 @@ def test_a_model_of_another_axis_or_other_classes_takes_no_ones_place(base):
         Classifier(replace(base, classes=base.classes[::-1]), profile)
     with pytest.raises(BundleMismatchError, match="integrated and not classified"):
         require_same_columns(None, now)
+
+
+def test_a_daemon_begins_with_what_was_in_use_here_unless_that_is_damaged_or_another_is_wished_for(tmp_path, base):
+    directory, profile = DataDirectory(tmp_path).create(), load_profile("bl16xu")
+    assert model_to_begin_with(directory, profile, None) is None
+    shipped = resources.files("phasecast_models.xrd").joinpath("bundles", "bl16xu-rust")
+    folder = directory.models / "rust-1"
+    shutil.copytree(str(shipped), folder)
+    chosen = ActiveModel(model="rust-1", sha256=base.sha256, since_s=1e9, who="A. Sato", why="chosen")
+    set_active(directory, chosen, request_id="r1")
+    assert model_to_begin_with(directory, profile, None) == str(folder)
+    assert model_to_begin_with(directory, profile, "elsewhere") == "elsewhere"
+    set_active(directory, replace(chosen, sha256="00" * 32), request_id="r2")
+    assert model_to_begin_with(directory, profile, None) is None, "another bundle lies there than the one chosen"
+    set_active(directory, chosen, request_id="r3")
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert model_to_begin_with(directory, profile, None) is None
+    shutil.rmtree(folder)
+    assert model_to_begin_with(directory, profile, None) is None
 
 
 def command(directory, output, *more):
