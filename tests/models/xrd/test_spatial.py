@@ -1,12 +1,26 @@
 """The second pass helps where it should, and depends on a point's surroundings alone."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from phasecast_models.xrd.axis import CLASSES
-from phasecast_models.xrd.fit_spatial import fit_spatial
+from phasecast_models.xrd.bundle import Bundle, load_bundle
+from phasecast_models.xrd.examples import Examples
+from phasecast_models.xrd.fine_tuning import FineTunePlan, fine_tune
+from phasecast_models.xrd.fit_spatial import fit_spatial, with_spatial
+from phasecast_models.xrd.patterns import simulate_patterns
 from phasecast_models.xrd.simulated_maps import SimulatedMap, simulated_map
-from phasecast_models.xrd.spatial import SpatialError, SpatialPass, neighbour_logits, surroundings
+from phasecast_models.xrd.spatial import (
+    AROUND,
+    SpatialError,
+    SpatialPass,
+    neighbour_logits,
+    surroundings,
+    take_spatial,
+)
 
 SHAPE = (28, 24)
 
@@ -96,3 +110,70 @@ def test_what_is_no_map_is_refused(fitted: SpatialPass) -> None:
         fitted.apply(np.zeros((5, len(CLASSES))))
     with pytest.raises(SpatialError, match="two maps"):
         fit_spatial([simulated_map(4, 4, seed=1, hidden=False)], _noisy_logits, seed=1)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
+    base = load_bundle("bl16xu-rust")
+    return base, with_spatial(base, tmp_path_factory.mktemp("models") / "neighbours", maps=2)
+
+
+def test_a_bundle_carries_its_second_pass(bundles: tuple[Bundle, Bundle], unseen: SimulatedMap) -> None:
+    base, made = bundles
+    assert made.sha256 != base.sha256
+    counts = unseen.intensity[:40]
+    first = [bundle.confidences(counts, base.axis.tth_deg, unseen.sigma[:40]) for bundle in bundles]
+    assert first[0].tobytes() == first[1].tobytes(), "what a point says by itself stays"
+    assert made.drift_limits is not None or base.drift_limits is None
+    section = first[0].reshape(5, 8, -1)
+    section[2, 3] = np.nan
+    again = made.second_pass(section)
+    assert again is not None
+    assert np.isnan(again[2, 3]).all()
+    assert np.isfinite(np.delete(again.reshape(40, -1), 2 * 8 + 3, axis=0)).all()
+    # point by point, as a growing map asks, with the same bits
+    assert made.neighbours is not None
+    around = np.full((8, len(CLASSES)), np.nan, np.float32)
+    for number, (down, right) in enumerate(AROUND):
+        if 0 <= 1 + down < 5 and 0 <= right < 8:
+            around[number] = section[1 + down, right]
+    single = made.neighbours.confidences(section[1, 0][None], around[None])
+    assert single[0].tobytes() == again[1, 0].tobytes()
+
+
+def test_its_card_says_what_it_was_fitted_on(bundles: tuple[Bundle, Bundle]) -> None:
+    base, made = bundles
+    table = made.card["neighbours"]
+    assert isinstance(table, dict)
+    assert table["fitted_on"].startswith("2 simulated maps of the training side")
+    assert table["points"] == 2 * 32 * 32
+    assert 0 < table["macro_f1_alone"] < 1
+    kept = ("name", "version", "metrics", "training", "calibrated_on", "classes", "axis", "calibration")
+    assert {key: made.card[key] for key in kept} == {key: base.card[key] for key in kept}
+
+
+def test_bundles_without_a_second_pass_say_so(bundles: tuple[Bundle, Bundle], tmp_path: Path) -> None:
+    base, made = bundles
+    alone = replace(base, neighbours=None)
+    assert alone.second_pass(np.full((2, 2, len(CLASSES)), 0.5, np.float32)) is None
+    with pytest.raises(SpatialError, match="maps are simulated for the shipped classes"):
+        with_spatial(replace(made, classes=("magnetite", *CLASSES[2:], "resin")), tmp_path / "none")
+    assert made.neighbours is not None
+    tensors = made.neighbours.tensors()
+    del tensors["neighbours.edge"]
+    with pytest.raises(ValueError, match="only first"):
+        take_spatial(tensors)
+
+
+def test_labels_drop_it_and_the_card_says_why(bundles: tuple[Bundle, Bundle], tmp_path: Path) -> None:
+    simulated = simulate_patterns(24, seed=5)
+    intensity, sigma = simulated.draw(np.random.default_rng(5))
+    examples = Examples(
+        intensity=intensity, sigma=sigma, labels=simulated.labels, samples=np.array([f"s{k % 4}" for k in range(24)])
+    )
+    plan = FineTunePlan(replay=64, epochs=1, calibration_replay=128, measured_replay=128)
+    learned = fine_tune(bundles[1], examples, tmp_path / "ours", plan=plan)
+    assert learned.neighbours is None
+    table = learned.card["neighbours"]
+    assert isinstance(table, dict)
+    assert table["none"].startswith("dropped")
