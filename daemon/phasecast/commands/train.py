@@ -26,7 +26,13 @@ def train_xrd(
     trusted: Annotated[
         str, typer.Option(help="Person whose word counts where people contradict each other.", show_default=False)
     ] = "",
-    base: Annotated[str, typer.Option(help="Bundle that is trained further.")] = "bl16xu-rust",
+    profile: Annotated[
+        str,
+        typer.Option(help="Instrument whose classes and axis are simulated; default: bl16xu's.", show_default=False),
+    ] = "",
+    base: Annotated[
+        str, typer.Option(help="Bundle that is trained further; default: the profile's.", show_default=False)
+    ] = "",
     name: Annotated[str, typer.Option(help="Name of the bundle; default: the base's.", show_default=False)] = "",
     version: Annotated[str, typer.Option(help="Its version.")] = "1",
     owner: Annotated[
@@ -54,6 +60,7 @@ def train_xrd(
             labels=tuple(labels or ()),
             scans=tuple(scan or ()),
             trusted=trusted,
+            profile=profile,
             base=base,
             name=name,
             version=version,

@@ -191,6 +191,7 @@ def run_live_xrd(options: LiveOptions) -> int:
             ModelDesk(
                 directory=directory,
                 profile=profile,
+                profile_source=options.profile,
                 stage=stage,
                 open_scans=lambda: loop.desk.open_scans,
                 read_rows=loop.runs.read_rows,

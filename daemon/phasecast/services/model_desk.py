@@ -95,8 +95,8 @@ class ModelDesk:
     ----------
     directory
         The data directory.
-    profile
-        The instrument.
+    profile, profile_source
+        The instrument, and the name or file it was loaded from.
     stage
         Whose model is in use.
     open_scans
@@ -112,12 +112,14 @@ class ModelDesk:
         *,
         directory: DataDirectory,
         profile: Profile,
+        profile_source: str,
         stage: XrdStage,
         open_scans: Callable[[], Mapping[ScanUid, OpenScan]],
         read_rows: ReadRows,
         began_with: str | None,
     ) -> None:
         self._directory = directory
+        self._profile_source = profile_source
         self._stage = stage
         self._swap = ModelSwap(stage, profile)
         self._rescorer = Rescorer(stage=stage, open_scans=open_scans, read_rows=read_rows)
@@ -234,6 +236,7 @@ class ModelDesk:
             self._directory,
             request,
             request_id,
+            profile=self._profile_source,
             base=self._place,
             folder=self._directory.models / shelf_key(name, version),
             name=name,

@@ -7,25 +7,30 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import BundleMismatchError
+from phasecast.profiles import load_profile
 from phasecast.records.status import StatusFile
 from phasecast.services.lifecycle import stop_on_signals
 from phasecast.services.priority import be_nice
 from phasecast.services.training_labels import TrainingError, checked_labels
 from phasecast.services.training_process import CANCELLED, SERVICE
+from phasecast.xrd.task import task_of_profile
 from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle
 from phasecast_models.xrd.examples import LabelError
 from phasecast_models.xrd.fine_tuning import FineTunePlan, TrainingCancelledError, fine_tune
+from phasecast_models.xrd.task import BL16XU_TASK
 from phasecast_models.xrd.training import TrainingPlan, train
+from phasecast_models.xrd.tuning import replay_of
 
 logger = logging.getLogger(__name__)
 
 NICE = 10
+_SHIPPED = "bl16xu-rust"
 
 Effort = Literal["full", "quick"]
 Say = Callable[[str], None]
@@ -45,8 +50,10 @@ class TrainOptions:
         Journals of labels; all of the data directory if empty. With neither, simulation alone teaches.
     scans, trusted
         See `checked_labels`.
+    profile
+        Instrument whose classes, crystals and axis are simulated; the shipped task if empty.
     base
-        Bundle that is trained further.
+        Bundle that is trained further; the profile's own if empty.
     name, version, owner
         What the new bundle carries; the base's name if empty.
     seed, effort
@@ -60,7 +67,8 @@ class TrainOptions:
     labels: tuple[Path, ...] = ()
     scans: tuple[str, ...] = ()
     trusted: str = ""
-    base: str = "bl16xu-rust"
+    profile: str = ""
+    base: str = ""
     name: str = ""
     version: str = "1"
     owner: str = ""
@@ -116,15 +124,17 @@ def _train(options: TrainOptions, report: "_Report", cancelled: Callable[[], boo
     if options.output.exists():
         raise TrainingError("exists already", where=str(options.output), remedy="bundles are never overwritten")
     directory = DataDirectory(options.data_dir) if options.data_dir is not None else None
+    profile = load_profile(options.profile) if options.profile else None
+    task = task_of_profile(profile, tell=report.line) if profile is not None else BL16XU_TASK
     if directory is None and not options.labels:
-        if options.effort == "quick":
-            raise TrainingError(
-                "simulation alone is never quick", where="--effort", remedy="give labels, or leave it out"
-            )
         plan = TrainingPlan(seed=options.seed)
-        return train(options.output, plan, name=options.name or "xrd", progress=report.line)
+        if options.effort == "quick":
+            plan = replace(plan, epochs=2, patterns_per_epoch=4000, held_out=4000)
+        name = options.name or (profile.name if profile is not None else "xrd")
+        return train(options.output, plan, name=name, version=options.version, task=task, progress=report.line)
+    wanted = options.base or (profile.default_bundle if profile is not None else None) or _SHIPPED
     try:
-        base = load_bundle(options.base)
+        base = load_bundle(wanted)
     except BundleError as error:
         raise BundleMismatchError(str(error), where="--base") from error
     checked = checked_labels(directory, base, files=options.labels, scans=options.scans, trusted=options.trusted)
@@ -139,6 +149,7 @@ def _train(options: TrainOptions, report: "_Report", cancelled: Callable[[], boo
             name=options.name or base.name,
             version=options.version,
             owner=options.owner,
+            simulate=replay_of(task),
             progress=report.line,
             cancelled=cancelled,
         )

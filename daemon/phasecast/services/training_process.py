@@ -49,6 +49,8 @@ class TrainingProcess:
         What was asked for.
     request_id
         Id of that request.
+    profile
+        Name or file of the instrument's profile.
     base
         Bundle that is trained further: its folder, or the name of a shipped one.
     folder
@@ -63,6 +65,7 @@ class TrainingProcess:
         request: Retrain,
         request_id: str,
         *,
+        profile: str,
         base: str,
         folder: Path,
         name: str,
@@ -75,7 +78,7 @@ class TrainingProcess:
         self._began_s = time.time()
         self._cancelled_by = ""
         command = [sys.executable, "-m", "phasecast.cli", "train", "xrd", "--data-dir", str(directory.root)]
-        command += ["--output", str(folder), "--base", base, "--name", name, "--version", version]
+        command += ["--output", str(folder), "--profile", profile, "--base", base, "--name", name, "--version", version]
         command += ["--owner", request.owner or request.who, "--effort", request.effort, "--while-open"]
         command += [word for uid in request.scans for word in ("--scan", uid)]
         command += ["--trusted", request.trusted] if request.trusted else []
