@@ -160,11 +160,38 @@ def unexplained_peaks(
     """
     given = np.asarray(lines, dtype=np.float64)
     places = given[:, 0] if given.ndim == 2 and given.size else given.ravel()
-    return [
-        peak
-        for peak in find_pattern_peaks(tth_deg, intensity, sigma, significance=significance)
-        if not places.size or float(np.min(np.abs(places - peak.tth_deg))) > tolerance_deg
-    ]
+    peaks = find_pattern_peaks(tth_deg, intensity, sigma, significance=significance)
+    return unexplained_of(peaks, [(float(place), 0.0) for place in places], tolerance_deg=tolerance_deg)
+
+
+def unexplained_of(
+    peaks: Sequence[Peak], lines: Sequence[tuple[float, float]], *, tolerance_deg: float = TOLERANCE_DEG
+) -> list[Peak]:
+    """Return those of some peaks that lie farther than a tolerance from every line (2theta in deg, intensity)."""
+    places = np.array([place for place, _ in lines], dtype=np.float64)
+    return [peak for peak in peaks if not places.size or float(np.min(np.abs(places - peak.tth_deg))) > tolerance_deg]
+
+
+def peaks_of(peaks: Sequence[Peak], phase: PhaseClass, *, tolerance_deg: float = TOLERANCE_DEG) -> list[Peak]:
+    """Return those of some peaks that speak for a class, in their order.
+
+    Of the peaks within the tolerance of a line the nearest speaks for it; one peak may speak for several classes.
+
+    Parameters
+    ----------
+    peaks
+        As from `find_pattern_peaks`.
+    phase
+        The class.
+    tolerance_deg
+        See `TOLERANCE_DEG`.
+    """
+    nearest = set()
+    for place, _ in phase.reference_lines:
+        distance = [abs(peak.tth_deg - place) for peak in peaks]
+        if distance and min(distance) <= tolerance_deg:
+            nearest.add(distance.index(min(distance)))
+    return [peak for k, peak in enumerate(peaks) if k in nearest]
 
 
 def _bending(size: int) -> Floats:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from phasecast.records.blind import BlindCheck, BlindScore
 from phasecast.records.models import CARD, ShelfModel, read_model
+from phasecast.services.page_opinion import disagreement_of, follow_opinion
 from phasecast.web.model_tools import Drawn, ModelTools, Proposed
 
 PROPOSED = 20
@@ -17,7 +18,13 @@ PROPOSED = 20
 
 def model_tools() -> ModelTools:
     """Return the functions that the page calls."""
-    return ModelTools(shipped=shipped_models, propose=propose_points, draw=draw_points)
+    return ModelTools(
+        shipped=shipped_models,
+        propose=propose_points,
+        draw=draw_points,
+        follow_opinion=follow_opinion,
+        disagree=disagreement_of,
+    )
 
 
 def shipped_models() -> list[ShelfModel]:

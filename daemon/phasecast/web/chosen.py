@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.result import PhaseClass
-from phasecast.results.explain import Peak, leading_classes, lines_of, unexplained_peaks
+from phasecast.results.explain import Peak, find_pattern_peaks, leading_classes, lines_of, unexplained_of
 from phasecast.results.layout import INTENSITY_COLUMN, SIGMA_COLUMN
 from phasecast.results.quality import rows_of
 from phasecast.web.live_scan import LiveScan
@@ -34,8 +34,10 @@ class Shown:
         One value a class; the mean for several points.
     leading
         The classes whose sticks are drawn, surest first.
+    peaks
+        All peaks, most significant first.
     unexplained
-        Peaks that no leading class explains.
+        Those that no leading class explains.
     """
 
     points: NDArray[np.int64]
@@ -45,6 +47,7 @@ class Shown:
     sigma: Floats
     confidence: Floats
     leading: tuple[PhaseClass, ...]
+    peaks: tuple[Peak, ...]
     unexplained: tuple[Peak, ...]
 
 
@@ -71,7 +74,7 @@ def show_points(scan: LiveScan, points: NDArray[np.int64], threshold: float) -> 
         sigma = np.where(empty, np.nan, np.sqrt(variance) / count)
         confidence = columns.confidence[done].mean(axis=0, dtype=np.float64)
     leading = tuple(leading_classes(confidence, header.classes, threshold))
-    peaks = tuple(unexplained_peaks(tth, intensity, sigma, lines_of(leading))) if chosen.size else ()
+    peaks = tuple(find_pattern_peaks(tth, intensity, sigma)) if chosen.size else ()
     return Shown(
         points=points,
         averaged=int(chosen.size),
@@ -80,7 +83,8 @@ def show_points(scan: LiveScan, points: NDArray[np.int64], threshold: float) -> 
         sigma=sigma,
         confidence=confidence,
         leading=leading,
-        unexplained=peaks,
+        peaks=peaks,
+        unexplained=tuple(unexplained_of(peaks, lines_of(leading))),
     )
 
 

@@ -27,6 +27,7 @@ from phasecast.web.live_map import LiveMap
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.map_facts import MapFactsBook
 from phasecast.web.model_tools import ModelTools
+from phasecast.web.opinions import OpinionBook
 from phasecast.web.proposals import ProposalBook
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class Hub:
         self.jobs = Jobs()
         self.exports = ExportsFolder(directory.reports)
         self.proposals = ProposalBook(tools.models.propose)
+        self.opinions = OpinionBook(tools.models.follow_opinion, tools.models.disagree)
         self.map_facts = MapFactsBook(self.jobs, self.exports, tools.describe_map)
         self._list = ResultsList(directory)
         self._scans: OrderedDict[str, LiveScan] = OrderedDict()

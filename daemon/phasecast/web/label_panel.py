@@ -113,7 +113,19 @@ class LabelPanel:
             for label in labels[: -_LISTED - 1 : -1]
         )
         head = html.escape(words("page.labels_of_scan", count=len(labels)))
-        self._list.object = f"<p class='hint'>{head}</p>{lines}"
+        self._list.object = f"{self._conflict_html(names)}<p class='hint'>{head}</p>{lines}"
+
+    def _conflict_html(self, names: dict[str, str]) -> str:
+        """Say who sees the chosen point differently: the newest label replaces nobody else's."""
+        if self._points.size != 1 or self._book is None:
+            return ""
+        said = [label for label in self._book.said if label.point == int(self._points[0])]
+        if len({frozenset(label.classes) for label in said}) < 2:
+            return ""
+        opinions = "; ".join(
+            f"{label.who}: {', '.join(names.get(name, name) for name in label.classes) or '–'}" for label in said
+        )
+        return f"<p class='warn'>{html.escape(self._words('page.label_conflict', opinions=opinions))}</p>"
 
     def _ask_for_label(self) -> None:
         who = self._who()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phasecast.core.ledger import PointState
 from phasecast.core.result import ModelStamp, ResultHeader
@@ -75,6 +76,8 @@ class LiveScan:
         Grows with every change.
     epoch
         Grows when everything must be drawn anew.
+    disagreement
+        How much a second opinion contradicts the confidences, (n,) or shorter; NaN where it is not known.
 
     Raises
     ------
@@ -96,6 +99,7 @@ class LiveScan:
         self._polled_s = time.monotonic()
         self._model: tuple[ModelStamp | None, bool] = (None, False)
         self._model_at = 0
+        self.disagreement = np.zeros(0, dtype=np.float32)
         self._arrange()
 
     @property
@@ -168,6 +172,18 @@ class LiveScan:
             if self.canvas.update(rows) or largest > self._total_limit:
                 self._choose_total_limit()
                 self._begin_epoch()
+
+    def set_disagreement(self, rows: Rows, values: NDArray[np.floating]) -> None:
+        """Take over how much a second opinion contradicts the confidences of some points, ascending rows, (m,) each."""
+        more = self.columns.points - self.disagreement.size
+        if more > 0:
+            self.disagreement = np.concatenate([self.disagreement, np.full(more, np.nan, dtype=np.float32)])
+        fresh = np.asarray(values, dtype=np.float32)
+        differ = ~((self.disagreement[rows] == fresh) | (np.isnan(self.disagreement[rows]) & np.isnan(fresh)))
+        self.disagreement[rows] = fresh
+        if differ.any():
+            self.version += 1
+            self._changes.append((self.version, rows[differ]))
 
     def changes_since(self, version: int) -> Rows | None:
         """Return the points that changed after a version, ascending; None if that is too long ago to know."""
@@ -269,6 +285,10 @@ class LiveScan:
         self._pictures.clear()
         self._tallies.clear()
 
+    def _disagreement_of_all(self) -> NDArray[np.float32]:
+        missing = self.columns.points - self.disagreement.size
+        return np.pad(self.disagreement, (0, max(missing, 0)), constant_values=np.nan)
+
     def _paint_all(self, key: LayerKey) -> Picture:
         side = self.canvas.side(fine=key.name in (COMPOSITE, LEDGER, UNSURE))
         picture = Picture(key, np.full(self.canvas.shape(side), bare_pixel(key)), side, self.version)
@@ -282,7 +302,7 @@ class LiveScan:
         points, cells = self.canvas.cells(rows[shown], picture.side)
         if points.size == 0:
             return
-        blocks = paint(picture.key, self.columns, points, cells, self._total_limit)
+        blocks = paint(picture.key, self.columns, points, cells, self._total_limit, self._disagreement_of_all())
         inner = np.arange(picture.side)
         picture.pixels[
             cells.top[:, None, None] + inner[None, :, None], cells.left[:, None, None] + inner[None, None, :]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.words import Words
 from phasecast.web.equal_aspect import keep_equal_aspect
-from phasecast.web.layers import COMPOSITE, LEDGER, TOTAL, UNSURE, LayerKey
+from phasecast.web.layers import COMPOSITE, DISAGREEMENT, DRIFT, DRIFT_HIGHEST, LEDGER, TOTAL, UNSURE, LayerKey
 from phasecast.web.live_scan import LiveScan, Picture
 from phasecast.web.theme import Theme
 
@@ -28,6 +28,10 @@ _WIDTH = 580
 _AROUND = 105
 _HEIGHTS = (250, 520)
 _MARKED = 2000
+
+_CIVIDIS_TITLES = {
+    UNSURE: "common.unsure", TOTAL: "page.counts", DRIFT: "page.drift_bar", DISAGREEMENT: "page.disagreement_bar",
+}  # fmt: skip
 
 
 class PictureSource:
@@ -198,11 +202,11 @@ class MapView:
 
     def _label_colours(self, scan: LiveScan, key: LayerKey) -> None:
         viridis, cividis = self._bars[Viridis256], self._bars[Cividis256]
-        viridis.visible = key.name not in (COMPOSITE, LEDGER, UNSURE, TOTAL)
-        cividis.visible = key.name in (UNSURE, TOTAL)
+        cividis.visible = key.name in _CIVIDIS_TITLES
+        viridis.visible = key.name not in (COMPOSITE, LEDGER, *_CIVIDIS_TITLES)
         viridis.title = self._words("common.confidence")
-        cividis.title = self._words("page.counts") if key.name == TOTAL else self._words("common.unsure")
-        cividis.color_mapper.high = scan.total_limit if key.name == TOTAL else 1.0
+        cividis.title = self._words(_CIVIDIS_TITLES.get(key.name, "common.unsure"))
+        cividis.color_mapper.high = {TOTAL: scan.total_limit, DRIFT: DRIFT_HIGHEST}.get(key.name, 1.0)
 
     def _add_scale_bar(self, plot: Any, theme: Theme) -> None:
         plot.add_layout(

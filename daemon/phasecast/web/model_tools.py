@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.records.models import ShelfModel
+from phasecast.web.opinions import Disagree, Follow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,12 @@ class ModelTools:
         From confidences (n, classes), ids of the classes and rows to leave out, the points to label next.
     draw
         From confidences (n, classes), a count, a seed and rows to leave out, the points of a blind check.
+    follow_opinion, disagree
+        Give second opinions on all points of a result, and say where they contradict confidences; see `opinions`.
     """
 
     shipped: Callable[[], Sequence[ShelfModel]]
     propose: Callable[[NDArray[np.floating], tuple[str, ...], Collection[int]], Sequence[Proposed]]
     draw: Callable[[NDArray[np.floating], int, int, Collection[int]], Drawn]
+    follow_opinion: Follow
+    disagree: Disagree

@@ -19,7 +19,8 @@ from phasecast.web.exports import ExportsPanel
 from phasecast.web.hub import Hub
 from phasecast.web.keys import Keys
 from phasecast.web.label_panel import LabelPanel
-from phasecast.web.layers import COMPOSITE, LEDGER, TOTAL, UNSURE, LayerKey
+from phasecast.web.layer_choice import layers_of
+from phasecast.web.layers import COMPOSITE, TOTAL, LayerKey
 from phasecast.web.legend import legend_html
 from phasecast.web.live_scan import LiveScan
 from phasecast.web.map_view import MapView
@@ -27,6 +28,7 @@ from phasecast.web.map_words import map_html
 from phasecast.web.model_tab import ModelTab
 from phasecast.web.multiples import SmallMultiples
 from phasecast.web.now_view import NowView
+from phasecast.web.opinion_note import OpinionNote
 from phasecast.web.point_view import PointView
 from phasecast.web.regions_tab import RegionsTab
 from phasecast.web.sample_tab import SampleTab
@@ -59,6 +61,7 @@ class Page:
         self._words, self._view = session.words, session.view
         self._scan: LiveScan | None = None
         self._problem = ""
+        self._offered = {COMPOSITE}
         self._faults = 0
         self._opened_s = time.monotonic()
         self.map = MapView(self._words, session.theme)
@@ -76,6 +79,7 @@ class Page:
         self.keys = Keys(lost_text=self._words("page.lost"))
         self.banner = AlarmBanner(hub, session, self.keys)
         self.exports = ExportsPanel(hub, session)
+        self.opinion = OpinionNote(hub, self._words)
         self._make_controls()
         self.map.plot.on_event(Tap, in_one_message(self._tap))
         self.map.plot.on_event(SelectionGeometry, in_one_message(self._select))
@@ -90,6 +94,7 @@ class Page:
         left = pn.Column(
             pn.Row(self._layer, self._threshold, sizing_mode="stretch_width"),
             pn.pane.Bokeh(self.map.plot, sizing_mode="stretch_width"),
+            self.opinion.panel,
             self._legend,
             self.multiples.panel,
             self._note,
@@ -226,6 +231,7 @@ class Page:
             self._others[active - 1].show(scan)
             return
         key = self._key_of_layer(scan)
+        self.opinion.show(scan, key)
         self.map.show(scan, key)
         if not changed:  # the map first: the small maps of all sessions take longest to build
             self.multiples.show(scan)
@@ -247,8 +253,7 @@ class Page:
             self.point.clear()
 
     def _key_of_layer(self, scan: LiveScan) -> LayerKey:
-        names = {COMPOSITE, UNSURE, LEDGER, TOTAL, *(phase.id for phase in scan.header.classes)}
-        name = self._view.layer if self._view.layer in names else COMPOSITE
+        name = self._view.layer if self._view.layer in self._offered else COMPOSITE
         if name == COMPOSITE and not scan.header.classes:
             name = TOTAL
         return LayerKey(name, round(self._view.threshold, 2) if name == COMPOSITE else 0.0)
@@ -261,11 +266,8 @@ class Page:
             self._choice.value = self._view.scan
 
     def _offer_layers(self, scan: LiveScan) -> None:
-        words = self._words
-        options = {words("page.composite"): COMPOSITE}
-        for phase in scan.header.classes:
-            options[words.name_of(phase.name_en, phase.name_ja)] = phase.id
-        options |= {words(f"page.{name}_layer"): name for name in (UNSURE, LEDGER, TOTAL)}
+        options = layers_of(scan, self._words)
+        self._offered = set(options.values())
         wanted = self._view.layer
         self._layer.param.update(options=options, value=wanted if wanted in options.values() else COMPOSITE)
 

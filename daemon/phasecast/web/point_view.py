@@ -13,6 +13,7 @@ from phasecast.core.ledger import PointState
 from phasecast.core.words import Words
 from phasecast.web.bars_plot import BarsPlot
 from phasecast.web.chosen import Shown, flags_of, show_points
+from phasecast.web.explanation import explanation_html
 from phasecast.web.frame_plot import FramePlot
 from phasecast.web.hub import Hub
 from phasecast.web.live_scan import LiveScan
@@ -41,6 +42,7 @@ class PointView:
         )
         self.pattern, self.bars, self.frame = PatternPlot(words, theme), BarsPlot(words, theme), FramePlot(theme)
         wide = {"sizing_mode": "stretch_width"}
+        self._why = pn.pane.HTML("", stylesheets=[PARTS], css_classes=["pc-why"], sizing_mode="stretch_width")
         self._figures = pn.Column(
             pn.pane.Bokeh(self.pattern.plot, **wide),
             pn.Row(
@@ -48,6 +50,7 @@ class PointView:
                 pn.Column(pn.pane.Bokeh(self.frame.plot, **wide), self.frame_note, **wide),
                 **wide,
             ),
+            self._why,
             visible=False,
             **wide,
         )
@@ -70,15 +73,18 @@ class PointView:
         columns = scan.columns
         state = (scan, scan.epoch, points.tobytes(), int(columns.state[first]), int(columns.flags[first]))
         source = point_html(scan, first, self._hub, self._words, self._theme.name) if points.size == 1 else []
-        if (*state, threshold, source) == self._shown:
+        opinion = self._hub.opinions.of_point(scan, first) if points.size == 1 and not scan.is_map else None
+        said = None if opinion is None else tuple(values.tobytes() for values in opinion)
+        if (*state, threshold, source, said) == self._shown:
             return
-        frame_is_shown = self._shown is not None and self._shown[:-2] == state
-        self._shown = (*state, threshold, source)
+        frame_is_shown = self._shown is not None and self._shown[:-3] == state
+        self._shown = (*state, threshold, source, said)
         self._figures.visible = True
         shown = show_points(scan, points, threshold)
         self.pattern.show(shown)
         self.bars.show(scan.header.classes, shown.confidence, threshold)
         self.facts.object = self._facts(scan, shown, source)
+        self._why.object = explanation_html(shown, scan.header.classes, opinion, self._words)
         if points.size > 1:
             self._no_frame(self._words("page.frame_of_one"))
         elif not frame_is_shown:
