@@ -23,8 +23,10 @@ from phasecast.profiles import load_profile
 from phasecast.results import open_result
 from phasecast.results.grid import Grid
 from phasecast.services.neighbours import RasterCells, header_with_neighbours
+from phasecast.services.preflight_instrument import build_instrument
 from phasecast.services.unfinished_results import find_results
 from phasecast.sinks.nexus import NexusSink
+from phasecast_models.xrd.bundle import load_bundle
 from phasecast_models.xrd.spatial import SpatialPass, logits_of
 from support.documents import MODEL, make_header
 from support.scans import scan_start, scan_stop, tidy_scan
@@ -73,6 +75,11 @@ OTHER_ALONE = np.random.default_rng(3).uniform(0.001, 0.999, (ROWS, COLUMNS, 9))
 def together(alone, second_pass=PASS):
     """What is to come out of a whole map."""
     return expit(second_pass.apply(logits_of(alone)))
+
+
+def asking_for_neighbours(profile):
+    classification = profile.classification.model_copy(update={"neighbours": True})
+    return profile.model_copy(update={"classification": classification})
 
 
 class Scan:
@@ -276,9 +283,7 @@ def test_another_model_brings_its_own_second_pass_or_none(tmp_path, second_pass)
 def test_only_a_raster_whose_profile_asks_takes_neighbours_into_account(caplog):
     profile = load_profile("bl16xu")
     assert not profile.classification.neighbours
-    asking = profile.model_copy(
-        update={"classification": profile.classification.model_copy(update={"neighbours": True})}
-    )
+    asking = asking_for_neighbours(profile)
     header = make_header(shape=(3, 4), bins=BINS)
     passes = Passes({MODEL.sha256: PASS})
     assert header_with_neighbours(header, profile, passes) == header
@@ -293,3 +298,12 @@ def test_only_a_raster_whose_profile_asks_takes_neighbours_into_account(caplog):
     with caplog.at_level(logging.WARNING):
         assert header_with_neighbours(scattered, asking, passes).columns == scattered.columns
     assert "no raster" in caplog.text
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_preflight_says_if_the_model_cannot_do_what_the_profile_asks(asks):
+    model = load_bundle("bl16xu-rust")
+    profile = asking_for_neighbours(load_profile("bl16xu")) if asks else load_profile("bl16xu")
+    built = build_instrument(profile, poni=None, model=None, max_geometry_age_h=1e9)
+    found = [check for check in built.found if check.name == "neighbours"]
+    assert bool(found) == (asks and model.neighbours is None)

@@ -16,7 +16,10 @@ from phasecast.xrd.stages import XrdStage
 logger = logging.getLogger(__name__)
 
 _COLUMN = "confidences_alone"
-_ON = f"each confidence takes up to eight neighbours into account; {_COLUMN} are those of each point by itself"
+_ON = (
+    "on: what models 'with neighbours' say of a point takes up to eight neighbours into account; "
+    f"{_COLUMN} are the confidences of each point by itself"
+)
 _NO_PASS = "off: the model that the scan began with scores each point by itself"
 _NO_RASTER = "off: the scan is no raster over x and y, so each point is scored by itself"
 

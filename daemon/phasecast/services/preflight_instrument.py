@@ -104,6 +104,8 @@ def build_instrument(
         built.found.append(fault("geometry", error))
         return built
     if classifier is not None:
+        if profile.classification.neighbours and classifier.bundle.neighbours is None:
+            built.found.append(_no_second_pass(classifier))
         built.found.append(_bundle(classifier, built.integrator))
     return built
 
@@ -122,6 +124,15 @@ def _bundle(classifier: Classifier, integrator: Integrator) -> Check:
         remedy = "move the detector back to the window of the bundle, or choose another with --model"
         return red("bundle", f"{said}: {reason}", remedy)
     return green("bundle", f"{said} fits energy, classes and window ({axis.tth_min_deg:g}-{axis.tth_max_deg:g} deg)")
+
+
+def _no_second_pass(classifier: Classifier) -> Check:
+    stamp = classifier.stamp
+    return red(
+        "neighbours",
+        f"the profile asks for neighbours, {stamp.name} {stamp.version} scores each point by itself",
+        "run python -m phasecast_models.xrd.fit_spatial on the bundle, or leave classification.neighbours out",
+    )
 
 
 def check_frame(frame: TrialFrame, instrument: Instrument, profile: Profile, so_far: Check) -> Check:
