@@ -23,7 +23,6 @@ from phasecast.services.training_labels import checked_labels
 from phasecast.xrd.classifier import Classifier
 from phasecast.xrd.stages import require_same_columns
 from phasecast_models.xrd.bundle import load_bundle
-from phasecast_models.xrd.patterns import simulate_patterns
 from support.daemon import wait_until
 
 COUNT = 24
@@ -36,9 +35,15 @@ def base():
 
 @pytest.fixture(scope="module")
 def entries(base):
-    """What two people said of patterns of three scans."""
-    simulated = simulate_patterns(COUNT, seed=77)
-    intensity, sigma = simulated.draw(np.random.default_rng(3))
+    """What a person said of patterns of three scans: two oxides by turns, each with its lines."""
+    rng, tth_deg = np.random.default_rng(3), base.axis.tth_deg
+    said = ["magnetite" if row % 2 else "goethite" for row in range(COUNT)]
+    mean = np.full((COUNT, tth_deg.size), 80.0)
+    for row, name in enumerate(said):
+        for place_deg, height in base.reference_lines[name]:
+            mean[row] += 5 * height * np.exp(-(((tth_deg - place_deg) / 0.15) ** 2))
+    intensity = rng.poisson(mean).astype(np.float32)
+    sigma = np.sqrt(np.maximum(intensity, 1))
     return [
         {
             **stamp(f"r{row}", "A. Sato", 1e9 + row),
@@ -50,7 +55,7 @@ def entries(base):
             "point": row,
             "x_um": 0.0,
             "y_um": 0.0,
-            "classes": [name for name, said in zip(base.classes, simulated.labels[row], strict=True) if said],
+            "classes": [said[row]],
             "confidences": {},
             "model": {},
             "tth_deg": base.axis.tth_deg.tolist(),
@@ -92,11 +97,10 @@ def test_labels_that_teach_nothing_are_refused_before_anything_is_trained(tmp_pa
     shifted = (np.array(entries[2]["tth_deg"]) + 1.03).tolist()
     assert "not made of whole bins" in said("axis", changed(entries, 2, tth_deg=shifted))
     assert "have 300, 299 and 300 values" in said("short", changed(entries, 2, intensity=entries[2]["intensity"][1:]))
-    different = "resin" if entries[0]["classes"] == ["other"] else "other"
-    another = {**entries[0], "who": "B. Mori", "id": "other/0", "classes": [different], "time_s": 2e9}
+    another = {**entries[0], "who": "B. Mori", "id": "other/0", "classes": ["other"], "time_s": 2e9}
     contradiction = said("contradiction", [*entries, another])
     assert "A. Sato says" in contradiction
-    assert f"B. Mori says {different}" in contradiction
+    assert "B. Mori says other" in contradiction
     output.mkdir()
     assert "exists already" in said("fine", entries)
 
@@ -104,13 +108,13 @@ def test_labels_that_teach_nothing_are_refused_before_anything_is_trained(tmp_pa
 def test_a_later_word_of_one_person_counts_and_the_trusted_person_settles_what_two_see_differently(
     tmp_path, entries, base
 ):
-    changed_mind = {**entries[0], "id": "later/0", "classes": ["goethite"], "time_s": 2e9}
+    changed_mind = {**entries[0], "id": "later/0", "classes": ["resin"], "time_s": 2e9}
     another = {**entries[1], "who": "B. Mori", "id": "other/1", "classes": ["other"], "time_s": 2e9}
     path = journal(tmp_path / "labels.jsonl", [*entries, changed_mind, another])
     checked = checked_labels(None, base, files=[path], trusted="B. Mori")
     assert len(checked.examples) == COUNT
     rows = dict(zip(checked.points, checked.examples.labels, strict=True))
-    assert np.flatnonzero(rows["scan-0/0"]).tolist() == [base.classes.index("goethite")]
+    assert np.flatnonzero(rows["scan-0/0"]).tolist() == [base.classes.index("resin")]
     assert np.flatnonzero(rows["scan-1/1"]).tolist() == [base.classes.index("other")]
     assert set(checked.examples.samples.tolist()) == {"scan-0", "scan-1", "scan-2"}
     fewer = checked_labels(None, base, files=[path], scans=["scan-2"])
