@@ -104,6 +104,8 @@ def test_queue_and_contradictions_lead_to_the_map(place, tab):
     tab.page.locator(".pc-queue-show").first.click()
     see(tab, ".pc-point", f"point {first}")
     tab.page.locator(".pc-label-save button").wait_for()
+    tab.open(server.url(point="5"))
+    see(tab, ".pc-label-list", SAY("page.label_conflict", opinions="A. Sato: Goethite; 森: Resin only"))
 
 
 def test_blind_check_hides_the_prediction_and_ends_with_scores(place, tab):
@@ -143,3 +145,11 @@ def test_blind_check_hides_the_prediction_and_ends_with_scores(place, tab):
     ]  # fmt: skip
     assert any(note["what"] == "blind_check" for note in read_notes(directory.results / "a.nxs"))
     assert {label.who for label in all_labels(directory)} == {"森"}, "blind answers are no labels"
+
+
+def test_disagreement_says_how_far_it_is_and_explains_a_point(place, tab):
+    _, server = place
+    tab.open(server.url(layer="disagreement", point="9"))
+    see(tab, ".pc-opinion", SAY("page.opinion_done", points=48))
+    tab.page.locator(".pc-why").get_by_text(SAY("page.opinion"), exact=True).wait_for()
+    tab.page.locator(".pc-why").get_by_text("σ").first.wait_for()
