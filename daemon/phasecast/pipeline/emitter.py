@@ -32,6 +32,7 @@ from phasecast.core.scan import Defect
 from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.beam_points import TRANSMISSION
 from phasecast.pipeline.fold import ScanFold
+from phasecast.pipeline.model_table import ModelTable
 from phasecast.pipeline.neighbours import Neighbourhood, NeighbourRule, Places, SecondPass
 from phasecast.pipeline.scores import NO_MODEL, MetalRule, Scores
 from phasecast.pipeline.turn import Scored, Turn
@@ -96,9 +97,8 @@ class DerivedRun:
         self._scores = Scores(header.columns, header.expected_points or 0, restored_scores, metal=metal)
         self._neighbours = neighbours
         self._neighbourhood = Neighbourhood(neighbours.cells) if neighbours is not None else None
-        self._models = list(models)
-        if not self._models and header.model is not None:
-            self._models.append(UsedModel(stamp=header.model, since_s=header.started_s))
+        first = () if header.model is None else (UsedModel(stamp=header.model, since_s=header.started_s),)
+        self._models = ModelTable(models or first)
         dimensions = [[[name], PRIMARY] for name in (axis.name for axis in header.axes)]
         self._run = event_model.compose_run(
             uid=header.result_uid,
@@ -130,12 +130,12 @@ class DerivedRun:
         self._describe(DEFECTS, defects)
         if self._scores.names:
             self._describe(MODELS, models)
-        if self._scores.names and self._models and self.restored_states is None:
-            self._page(MODELS, _model_columns(self._models))
+        if self._scores.names and len(self._models) and self.restored_states is None:
+            self._page(MODELS, self._models.columns())
 
     def not_by(self, stamp: ModelStamp) -> NDArray[np.int64]:
         """Return the points whose confidences another model gave."""
-        return self._scores.not_by(self._number_known(stamp))
+        return self._scores.not_by(self._models.number_of(stamp))
 
     def replace_scores(self, indices: NDArray[np.int64], confidences: NDArray[np.float32], stamp: ModelStamp) -> None:
         """Take what a model says of points that were scored before; published by the next turn that rejudges them."""
@@ -247,21 +247,13 @@ class DerivedRun:
 
     def _number_of(self, stamp: ModelStamp) -> int:
         """Return the row of a model in the table, after adding it if it is new."""
-        number = self._number_known(stamp)
+        number = self._models.number_of(stamp)
         if number == len(self._models):
             if self._neighbours is not None and self._neighbours.second_pass_of(stamp) is not None:
                 stamp = with_neighbours(stamp)
-            self._models.append(UsedModel(stamp=stamp, since_s=time.time()))
-            self._page(MODELS, _model_columns(self._models[-1:]))
+            self._models.add(UsedModel(stamp=stamp, since_s=time.time()))
+            self._page(MODELS, self._models.columns(number))
         return number
-
-    def _number_known(self, stamp: ModelStamp) -> int:
-        # the newest first: going back to an earlier model is rare
-        for number in range(len(self._models) - 1, -1, -1):
-            known = self._models[number].stamp
-            if known is stamp or (known.sha256, known.name, known.version) == (stamp.sha256, stamp.name, stamp.version):
-                return number
-        return len(self._models)
 
     def _score_columns(self, rejudged: Sequence[int], fold: ScanFold) -> dict[str, NDArray[Any]]:
         indices = np.array(rejudged, np.int64)
@@ -320,15 +312,6 @@ def _ledger_columns(
     columns["capture_segment"] = np.full(n, position.segment if position else "", LEDGER_COLUMNS["capture_segment"])
     columns["capture_offset"] = np.full(n, position.offset if position else -1, np.int64)
     return columns
-
-
-def _model_columns(models: Sequence[UsedModel]) -> dict[str, NDArray[Any]]:
-    columns: dict[str, NDArray[Any]] = {
-        name: np.array([getattr(model.stamp, name) for model in models], dtype)
-        for name, dtype in MODEL_COLUMNS.items()
-        if name != "time_s"
-    }
-    return columns | {"time_s": np.array([model.since_s for model in models], np.float64)}
 
 
 def _defect_columns(defects: Sequence[Defect]) -> dict[str, NDArray[Any]]:
