@@ -29,11 +29,22 @@ POINTS = ROWS * COLUMNS
 IRON = CLASS_IDS.index("peakless_iron")
 TAUGHT = ModelStamp(name="rust", version="2", sha256="cd" * 32, calibrated_on="labels", owner="森の組")
 HERE = CapturePosition(segment="a", offset=7)
-METAL = MetalRule(column=IRON, share=lambda known: np.where(np.isfinite(known), 1 - known, 1.0))
+METAL = MetalRule(
+    column=IRON,
+    share=lambda known: np.where(np.isfinite(known), 1 - known, 0.5),
+    settle=lambda said, share: said[:, IRON] * share,
+    unsettle=lambda told, share: told[:, IRON] / share,
+)
 
 
 def said_by(stamp: ModelStamp) -> np.ndarray:
     return np.linspace(0.1, 0.8, POINTS * 9, dtype=np.float32).reshape(POINTS, 9) + (0.1 if stamp is TAUGHT else 0)
+
+
+def factor(transmission):
+    """What `METAL` multiplies with: nothing where the odds are even."""
+    share = METAL.share(transmission)
+    return np.where(share == 0.5, 1.0, share)
 
 
 def transmission_of(index: int) -> float:
@@ -120,7 +131,7 @@ class Scan:
 def after_transmission(confidences):
     known = np.array([transmission_of(index) for index in range(POINTS)])
     expected = confidences.copy()
-    expected[:, IRON] *= METAL.share(known)
+    expected[:, IRON] *= factor(known)
     return expected
 
 
@@ -195,7 +206,7 @@ def test_points_are_said_anew_when_the_empty_beam_is_measured_at_last(tmp_path):
         expected = np.array([transmission_of(index) for index in range(POINTS)]) / of_empty
         np.testing.assert_allclose(known, expected, rtol=1e-6)
         said = said_by(MODEL)
-        said[:, IRON] *= METAL.share(known)
+        said[:, IRON] *= factor(known)
         np.testing.assert_allclose(result.confidences, said, rtol=1e-5, atol=1e-7)
 
 

@@ -11,6 +11,9 @@ from phasecast.core.documents import ALONE_AXIS, CLASS_AXIS, MODEL_AXIS, SHARE_A
 from phasecast.core.result import ColumnSpec
 from phasecast.pipeline.neighbours import Said
 
+UNKNOWN_SHARE = 0.5
+"""Share of metal where no transmission is known: even odds change nothing."""
+
 NO_MODEL = -1
 """Number of the model of points that have no confidences."""
 
@@ -22,13 +25,18 @@ class MetalRule:
     Parameters
     ----------
     column
-        Column of the confidences that is multiplied.
+        Column of the confidences that is settled.
     share
-        What it is multiplied with, of transmissions of shape (points,); 1 where the transmission is NaN.
+        Odds of metal, as a share, of transmissions of shape (points,); 0.5 where the transmission is NaN.
+    settle, unsettle
+        Take confidences (points, classes) and shares (points,), and return the column after the transmission had its
+        say, or as it was before.
     """
 
     column: int
     share: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    settle: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.floating]]
+    unsettle: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.floating]]
 
 
 class Scores:
@@ -68,9 +76,9 @@ class Scores:
                 self._rows[name][: len(rows)] = rows
         if self._metal is not None and self._confidences is not None and self._share is not None and restored:
             # what is kept is what the model said, before transmission had its say
-            share = self._rows[self._share]
-            kept = self._rows[self._confidences][:, self._metal.column]
-            np.divide(kept, share, out=kept, where=share > 0)
+            kept, share = self._rows[self._confidences], self._rows[self._share]
+            scored = np.isfinite(share)
+            kept[scored, self._metal.column] = self._metal.unsettle(kept[scored], share[scored])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,10 +148,12 @@ class Scores:
         self._grow(int(indices.max(initial=-1)) + 1)
         found = {name: rows[indices] for name, rows in self._rows.items()}
         if self._metal is not None and self._confidences is not None and self._share is not None:
-            known = np.full(len(indices), np.nan) if transmission is None else transmission
-            share = self._metal.share(known).astype(np.float32)
+            measured = np.full(len(indices), np.nan) if transmission is None else transmission
+            share = self._metal.share(measured).astype(np.float32)
             found[self._share] = share
-            found[self._confidences][:, self._metal.column] *= share
+            confidences = found[self._confidences]
+            known = share != UNKNOWN_SHARE
+            confidences[known, self._metal.column] = self._metal.settle(confidences[known], share[known])
         for name in (self._confidences, self._alone):
             if name is not None:
                 found[name][withheld] = np.nan

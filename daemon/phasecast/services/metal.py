@@ -13,7 +13,7 @@ from phasecast.profiles import Profile
 from phasecast.records.samples import sample_at_start
 from phasecast.services.monitors import beam_rules
 from phasecast_models.xrd.absorption import FE_K_EDGE_KEV
-from phasecast_models.xrd.transmission import metal_share
+from phasecast_models.xrd.transmission import METAL_CLASSES, metal_share, seen_metal, settled, unsettled
 
 if TYPE_CHECKING:
     from phasecast.xrd.classifier import Classifier
@@ -34,8 +34,8 @@ def metal_columns(profile: Profile, classifier: "Classifier | None") -> tuple[Co
     """Return the column that says what the confidence of peak-less iron was multiplied with; none where nothing is."""
     if classifier is None or not needs_transmission(profile):
         return ()
-    what = "probability of metal after the transmission; the confidence of peakless_iron was multiplied with it"
-    return (ColumnSpec(name=_COLUMN, dtype="<f4", axis=SHARE_AXIS, description=f"{what}. 1 where T is unknown"),)
+    what = "odds of metal by the transmission, as a share; peakless_iron was settled with it. 0.5 where T is unknown"
+    return (ColumnSpec(name=_COLUMN, dtype="<f4", axis=SHARE_AXIS, description=what),)
 
 
 def metal_rule(profile: Profile, header: ResultHeader) -> MetalRule | None:
@@ -57,7 +57,15 @@ def metal_rule(profile: Profile, header: ResultHeader) -> MetalRule | None:
     def share(transmission: NDArray[np.float64]) -> NDArray[np.float64]:
         return metal_share(transmission, thickness_um=thickness_um, energy_kev=energy_kev)
 
-    return MetalRule(column=column, share=share)
+    metals = [k for k, phase in enumerate(header.classes) if phase.id in METAL_CLASSES]
+
+    def settle(confidences: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.floating]:
+        return settled(confidences[:, column], shares, seen_metal(confidences[:, metals]))
+
+    def unsettle(confidences: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.floating]:
+        return unsettled(confidences[:, column], shares, seen_metal(confidences[:, metals]))
+
+    return MetalRule(column=column, share=share, settle=settle, unsettle=unsettle)
 
 
 def _stated_thickness_um(header: ResultHeader) -> float | None:

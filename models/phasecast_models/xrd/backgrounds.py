@@ -51,7 +51,7 @@ def smooth_backgrounds(mix: BackgroundMix, axis: PatternAxis, rng: np.random.Gen
     tth = axis.tth_deg
     unit = (tth - tth.mean()) / (tth[-1] - tth.mean())
     wider = HUMP_ENERGY_KEV / axis.energy_kev
-    halo = _hump(tth, angle_at_energy(rng.normal(15.3, 0.6, patterns), axis), rng.uniform(3.5, 7.0, patterns) * wider)
+    halo = _hump(tth, angle_at_energy(rng.normal(15.3, 0.9, patterns), axis), rng.uniform(3.0, 8.0, patterns) * wider)
     second = _hump(tth, angle_at_energy(rng.normal(28, 1.2, patterns), axis), rng.uniform(6, 11, patterns) * wider)
     halo += rng.uniform(0.0, 0.35, patterns)[:, None] * second
     tail = rng.uniform(0.0, 0.25, patterns)[:, None] * np.exp(-(tth - tth[0]) / 12)

@@ -37,7 +37,7 @@ from phasecast_models.xrd.features import PatternError
 from phasecast_models.xrd.inference import BLOCK, ask, in_blocks, network_logits
 from phasecast_models.xrd.network import MEMBERS, NetworkSizes, PatternNetwork
 from phasecast_models.xrd.spatial import SpatialPass, logits_of, take_spatial
-from phasecast_models.xrd.transmission import metal_share
+from phasecast_models.xrd.transmission import METAL_CLASSES, UNKNOWN_SHARE, metal_share, seen_metal, settled
 
 __all__ = [
     "BLOCK",
@@ -103,9 +103,9 @@ class Bundle:
         or with an infinite one nothing can be said: its row is NaN. One of fewer than ``FEWEST_COUNTS`` effective
         counts in all gets the confidences of an empty place.
 
-        Class ``peakless_iron`` means "iron-bearing, no peaks" where no transmission is given: amorphous rust
-        fluoresces without lines as well. Where it is given, the confidence is multiplied by the probability that
-        so much light passes metal, and the class means iron metal whose grains send no reflection to the detector.
+        Class ``peakless_iron`` is metal whose grains send no reflection to the detector. Amorphous rust fluoresces
+        without lines as well, so that without a transmission the class must be read as "iron-bearing, no peaks": its
+        confidence is the share of metal among what looks alike. A transmission settles it (`transmission.settled`).
 
         Parameters
         ----------
@@ -139,9 +139,12 @@ class Bundle:
         confidences = self.calibration.confidences(answers.values)
         confidences[~answers.usable] = np.nan
         if transmission is not None and _PEAKLESS_IRON in self.classes:
-            confidences[:, self.classes.index(_PEAKLESS_IRON)] *= self._metal_share(
-                transmission, len(confidences), thickness_um
-            )
+            column = self.classes.index(_PEAKLESS_IRON)
+            metal = seen_metal(confidences[:, [k for k, name in enumerate(self.classes) if name in METAL_CLASSES]])
+            share = self._metal_share(transmission, len(confidences), thickness_um)
+            known = share != UNKNOWN_SHARE
+            told = settled(confidences[:, column], share, metal)
+            confidences[:, column] = np.where(known, told, confidences[:, column])
         return confidences
 
     def drift(
@@ -205,7 +208,7 @@ class Bundle:
 
     def _metal_share(
         self, transmission: ArrayLike, count: int, thickness_um: float | tuple[float, float]
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float64]:
         values = np.asarray(transmission, dtype=np.float64)
         if values.shape not in ((), (count,)):
             raise PatternError(
@@ -215,7 +218,7 @@ class Bundle:
             share = metal_share(values, thickness_um=thickness_um, energy_kev=self.axis.energy_kev)
         except ValueError as error:
             raise PatternError(str(error)) from error
-        return np.asarray(share, dtype=np.float32)
+        return np.broadcast_to(share, (count,))
 
 
 def shipped_bundles() -> tuple[str, ...]:

@@ -65,6 +65,23 @@ def expected_calibration_error(
     return float(sum(gaps) / np.size(confidences))
 
 
+def reliability(
+    confidences: NDArray[np.floating], labels: NDArray[np.floating], *, groups: int = 10
+) -> dict[str, list[float]]:
+    """Return what a reliability diagram shows, over groups of equal size of all entries pooled.
+
+    ``confidence`` and ``frequency`` are the mean confidence and the share of true labels of each group, by rising
+    confidence (DeGroot and Fienberg, The Statistician 32:12, 1983).
+    """
+    order = np.argsort(confidences, axis=None, kind="stable")
+    said = np.array_split(np.ravel(confidences)[order].astype(np.float64), groups)
+    true = np.array_split(np.ravel(labels)[order].astype(np.float64), groups)
+    return {
+        "confidence": [float(part.mean()) for part in said],
+        "frequency": [float(part.mean()) for part in true],
+    }
+
+
 def f1_scores(confidences: NDArray[np.floating], labels: NDArray[np.floating], *, threshold: float = 0.5) -> Floats:
     """Return F1 of every class at one threshold, shape (classes,); 0 where a class is never right."""
     said, true = confidences >= threshold, labels > 0.5

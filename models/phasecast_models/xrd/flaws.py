@@ -29,7 +29,7 @@ def understatement(n: int, rng: np.random.Generator) -> Floats:
     Files that were rescaled on the way no longer hold counts, and dark, flat-field and polarisation errors
     scatter on their own; the scatter from bin to bin tells.
     """
-    factor = np.where(rng.random((n, 1)) < 0.15, np.exp(rng.uniform(0, np.log(12), (n, 1))), 1)
+    factor = np.where(rng.random((n, 1)) < 0.08, np.exp(rng.uniform(0, np.log(12), (n, 1))), 1)
     return np.asarray(factor, dtype=np.float32)
 
 

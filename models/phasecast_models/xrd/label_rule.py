@@ -16,14 +16,20 @@ Floats = NDArray[np.float32]
 VISIBLE_SIGMA = 4.0
 """A peak counts as seen above this many sigma, summed over three bins."""
 
-VISIBLE_HUMP_SIGMA = 8.0
+VISIBLE_HUMP_SIGMA = 4.0
 """A broad hump counts as seen above this many sigma, summed over its own width."""
 
-SYSTEMATIC_SHARE = 0.003
+SYSTEMATIC_SHARE = 0.001
 """Flat-field and background error that no counting time removes, as a share of the counts."""
 
-TEXTURE_SHARE = 0.1
+TEXTURE_SHARE = 0.02
 """How well the height of the other phases' peaks can be foretold, given texture and few grains."""
+
+RULING_SHARE = 0.25
+"""A broad hump is more than part of rust or pores where it has this share of the fluorescence."""
+
+FEWEST_COUNTS = 300.0
+"""Counts of a whole pattern below which nobody says anything of it."""
 
 _HUMP_DEG = 3.1
 
@@ -59,12 +65,14 @@ def analyst_labels(
     seen: NDArray[np.bool_],
     parts: SmoothParts,
     total: Floats,
+    metal: NDArray[np.bool_],
 ) -> Floats:
     """Return labels, 0 or 1, (n, classes): what an analyst would write.
 
     Crystalline classes count where they are seen; where none is, "other" counts if the hump of ferrihydrite rules,
-    resin if its halo rules, and iron without lines if fluorescence rules. Without a peak or a hump nothing in the
-    pattern tells metal from amorphous rust: both fluoresce, and both are labelled as iron without lines.
+    resin if its halo rules, and iron without lines where metal is. Without a peak or a hump nothing in the pattern
+    tells metal from amorphous rust: both fluoresce. The label is the truth all the same, so that a confidence is the
+    share of metal among all that looks alike, and a transmission can settle the rest (``transmission``).
 
     Parameters
     ----------
@@ -76,6 +84,8 @@ def analyst_labels(
         Smooth components in counts; no fluorescence where the detector's threshold cuts it off.
     total
         Expected counts, (n, bins), NaN where not measured.
+    metal
+        Whether more than half of what is solid is metal, (n,).
     """
     labels = np.zeros((len(total), len(task.classes)), np.float32)
     crystalline = np.zeros(len(total), bool)
@@ -87,13 +97,13 @@ def analyst_labels(
     halo, rust = (np.where(measured, part, 0) for part in (parts.halo, parts.ferrihydrite))
     flat = np.where(measured, parts.fluorescence, 0).sum(axis=1)
     width = max(3, round(_HUMP_DEG / task.axis.step_deg))
-    ferrihydrite = hump_sigma(rust, counts, width) > VISIBLE_HUMP_SIGMA
-    resin = (hump_sigma(halo, counts, width) > VISIBLE_HUMP_SIGMA) & (halo.sum(axis=1) > 0.25 * flat)
-    enough = (counts.sum(axis=1) > 300) & (flat > 0.6 * counts.sum(axis=1))
+    ferrihydrite = (hump_sigma(rust, counts, width) > VISIBLE_HUMP_SIGMA) & (rust.sum(axis=1) > RULING_SHARE * flat)
+    resin = (hump_sigma(halo, counts, width) > VISIBLE_HUMP_SIGMA) & (halo.sum(axis=1) > RULING_SHARE * flat)
+    enough = counts.sum(axis=1) > FEWEST_COUNTS
     verdicts = {
         "other": ~crystalline & ferrihydrite,
         "resin": ~crystalline & ~ferrihydrite & resin,
-        "bare_iron": ~crystalline & ~ferrihydrite & ~resin & enough & task.iron_fluoresces,
+        "bare_iron": ~crystalline & ~ferrihydrite & ~resin & metal & enough & task.iron_fluoresces,
     }
     for number, item in enumerate(task.classes):
         if item.kind in verdicts:

@@ -21,6 +21,7 @@ class NetworkSizes(TypedDict, total=False):
     pools: tuple[int, int, int]
     joined: int
     dropout: float
+    convolutional_share: float
 
 
 # Microseconds a pattern, one thread of an EPYC with AVX-512, torch 2.13, blocks of 32, fastest of 80 runs:
@@ -32,6 +33,17 @@ class NetworkSizes(TypedDict, total=False):
 # unfolded windows change less than 2.
 SMALL: NetworkSizes = {"hidden": (192, 96), "filters": (12, 24, 24), "strides": (2, 1, 1), "pools": (1, 2, 2)}
 """Sizes that classify 114,198 patterns within the limits of `phasecast bench classify`."""
+
+
+LARGE: NetworkSizes = {
+    "hidden": (192, 96),
+    "filters": (24, 48, 48),
+    "strides": (2, 2, 2),
+    "pools": (1, 1, 1),
+    "convolutional_share": 0.85,
+}
+"""Sizes of the shipped model. Alone, the convolutional half reaches 0.89 macro-F1 on another domain and the perceptron
+0.86; an equal mean of both is worse than the first alone."""
 
 
 class PatternNetwork(nn.Module):
@@ -57,6 +69,8 @@ class PatternNetwork(nn.Module):
         Width of the layer between convolutions and classes.
     dropout
         Share of hidden units silenced in training.
+    convolutional_share
+        Weight of the convolutional half in the mean of both logits.
 
     Raises
     ------
@@ -75,6 +89,7 @@ class PatternNetwork(nn.Module):
         pools: tuple[int, int, int] = (2, 2, 2),
         joined: int = 96,
         dropout: float = 0.1,
+        convolutional_share: float = 0.5,
     ) -> None:
         super().__init__()
         if min(*hidden, *filters, *strides, *pools, joined) < 1:
@@ -87,7 +102,9 @@ class PatternNetwork(nn.Module):
             "pools": pools,
             "joined": joined,
             "dropout": dropout,
+            "convolutional_share": convolutional_share,
         }
+        self.convolutional_share = convolutional_share
         first, second = hidden
         self.perceptron = nn.Sequential(
             nn.Linear(feature_count(axis), first),
@@ -131,6 +148,6 @@ class PatternNetwork(nn.Module):
         return self.perceptron(features), self.convolutional(features)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the mean logits, (n, classes)."""
+        """Return the weighted mean of both logits, (n, classes)."""
         perceptron, folded = self.members(features)
-        return (perceptron + folded) / 2
+        return (1 - self.convolutional_share) * perceptron + self.convolutional_share * folded

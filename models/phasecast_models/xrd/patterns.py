@@ -153,7 +153,7 @@ def _simulate_chunk(
         hot=hot.astype(np.float32),
         # A bin of 0.1 deg holds 300 pixels of a PILATUS 100K at 153 mm.
         pixels=np.where(rng.random(n) < 0.4, 300 * rng.lognormal(0, 0.3, n), 0).astype(np.float32),
-        labels=analyst_labels(task, pattern, line_library(task).columns[phase], seen, parts, mean),
+        labels=analyst_labels(task, pattern, line_library(task).columns[phase], seen, parts, mean, places.metal),
         transmission=measured_transmission(places, task, rng),
         thickness_um=places.thickness_um.astype(np.float32),
         kind=places.kind,

@@ -28,7 +28,7 @@ from phasecast_models.xrd.calibration import (
 from phasecast_models.xrd.drift import fit_drift
 from phasecast_models.xrd.features import features, prepare
 from phasecast_models.xrd.inference import BLOCK, network_logits
-from phasecast_models.xrd.network import SMALL, NetworkSizes, PatternNetwork
+from phasecast_models.xrd.network import LARGE, NetworkSizes, PatternNetwork
 from phasecast_models.xrd.patterns import SimulatedPatterns, simulate_patterns
 from phasecast_models.xrd.task import BL16XU_TASK, Task
 
@@ -64,7 +64,7 @@ def train(
     name: str = "bl16xu-rust",
     version: str = "1",
     task: Task = BL16XU_TASK,
-    sizes: NetworkSizes = SMALL,
+    sizes: NetworkSizes = LARGE,
     progress: Progress = logger.info,
 ) -> Bundle:
     """Train, calibrate, measure and write a bundle; return it as loaded from disk.

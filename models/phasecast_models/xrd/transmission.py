@@ -17,6 +17,12 @@ from phasecast_models.xrd.absorption import (
 )
 from phasecast_models.xrd.structures import get_structure
 
+UNKNOWN_SHARE = 0.5
+"""What `metal_share` says where nothing was measured: even odds change nothing."""
+
+METAL_CLASSES = ("ferrite", "austenite", "cementite")
+"""Ids of the classes that are metal with visible lines: they let as little light pass as iron without lines does."""
+
 _OXIDES = ("goethite", "magnetite")
 _POROSITIES = np.linspace(0, 0.5, 11)
 
@@ -24,6 +30,8 @@ _ERROR = 0.02
 """Relative standard error of a transmission, and so the error of its logarithm."""
 _DECLARED_WITHIN = 0.05
 """A single thickness is taken to be known within this share, either way."""
+_SURE = 1e-6
+"""No transmission is more certain than this: there are other things under the sun than those compared here."""
 _CELLS = 128
 _STEP = 0.01
 _WITHIN = (1e-6, 1.5)
@@ -43,7 +51,7 @@ def metal_share(
     ----------
     transmission
         I / I0, shape (n,) or a number; what is not finite or no transmission (below 1e-6, above 1.5) is not measured
-        and gives 1: nothing speaks against metal.
+        and gives 0.5: nothing speaks for metal or against it.
     thickness_um
         Of the section: a range, or one declared value, which is taken to be known within 5 %.
     energy_kev
@@ -68,10 +76,45 @@ def metal_share(
     with np.errstate(invalid="ignore"):
         measured = (values >= _WITHIN[0]) & (values <= _WITHIN[1])
     if not measured.any():
-        return np.ones(values.shape)
+        return np.full(values.shape, UNKNOWN_SHARE)
     absorbance, share = _table(float(low), float(high), float(energy_kev))
     looked_up = np.interp(-np.log(np.where(measured, values, 1.0)), absorbance, share)
-    return np.asarray(np.where(measured, looked_up, 1.0))
+    return np.asarray(np.where(measured, looked_up, UNKNOWN_SHARE))
+
+
+def settled(confidence: ArrayLike, share: ArrayLike, seen_metal: ArrayLike) -> NDArray[np.float64]:
+    """Return the confidence of iron without lines after the transmission, by Bayes' rule; same shapes.
+
+    Three things can be: metal without visible lines, metal with them, and no metal. The transmission has the same
+    likelihood for the first two, the odds of which against the third are ``share``.
+
+    Parameters
+    ----------
+    confidence
+        That there is metal without visible lines, as the pattern says.
+    share
+        What `metal_share` says of the transmission.
+    seen_metal
+        Probability that lines of metal are visible, given that there is no metal without (`seen_metal`).
+    """
+    return _odds_times(confidence, share, seen_metal, 1.0)
+
+
+def unsettled(confidence: ArrayLike, share: ArrayLike, seen_metal: ArrayLike) -> NDArray[np.float64]:
+    """Return what `settled` was given as ``confidence``, from what it returned."""
+    return _odds_times(confidence, share, seen_metal, -1.0)
+
+
+def seen_metal(confidences: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the probability that any of some classes is there, (n,), from their confidences (n, classes)."""
+    return np.asarray(1 - np.prod(1 - np.asarray(confidences, dtype=np.float64), axis=1))
+
+
+def _odds_times(confidence: ArrayLike, share: ArrayLike, metal: ArrayLike, power: float) -> NDArray[np.float64]:
+    p, s, q = (np.asarray(values, dtype=np.float64) for values in (confidence, share, metal))
+    s = np.clip(s, _SURE, 1 - _SURE)
+    factor = (s / (q * s + (1 - q) * (1 - s))) ** power
+    return np.asarray(p * factor / (p * factor + (1 - p)))
 
 
 @lru_cache(maxsize=32)

@@ -65,7 +65,7 @@ def test_visibility_in_closed_form() -> None:
     peak = np.zeros((1, 300), np.float32)
     peak[0, 149:152] = 30.0
     seen = visible_sigma(peak, peak, background + peak)[0]
-    assert seen == pytest.approx(90 / np.sqrt(390 + (0.003 * 390) ** 2 + 1), rel=1e-5)
+    assert seen == pytest.approx(90 / np.sqrt(390 + (0.001 * 390) ** 2 + 1), rel=1e-5)
     assert seen > VISIBLE_SIGMA
     # The same peak under another phase's ten times stronger one is not an analyst's peak.
     crowd = peak + 10 * peak
@@ -118,22 +118,21 @@ def test_transmission_follows_thickness_and_matter(many: SimulatedPatterns) -> N
     assert np.median(many.transmission[empty]) == pytest.approx(1, abs=0.01)
 
 
-def test_amorphous_rust_is_labelled_as_iron_unless_its_hump_is_seen(many: SimulatedPatterns) -> None:
+def test_only_metal_is_labelled_as_iron_without_lines_and_rust_by_its_hump(many: SimulatedPatterns) -> None:
     rust, bare = many.kind == "amorphous_rust", many.kind == "bare_iron"
     peakless, other, resin = (many.labels[:, CLASSES.index(name)] for name in ("peakless_iron", "other", "resin"))
     assert many.metal[bare].all()
     assert not many.metal[rust].any()
     assert peakless[bare & many.fluoresces].mean() > 0.9
-    assert peakless[rust & many.fluoresces].mean() > 0.5
-    assert 0.1 < other[rust].mean() < 0.5
-    assert not (peakless * other)[rust].any()
-    # Where the threshold cuts fluorescence off, steel looks like air: nothing may be said.
-    dark = (rust | bare) & ~many.fluoresces
-    assert dark.sum() > 30
-    assert peakless[~many.fluoresces].max() == 0
-    assert resin[rust].mean() < 0.05
+    assert not peakless[rust].any()
+    assert 0.02 < other[rust].mean() < 0.5
+    # Where the threshold cuts fluorescence off, steel looks like air; the truth is the label all the same.
+    dark = bare & ~many.fluoresces
+    assert dark.sum() > 15
+    assert 0 < peakless[dark].mean() < peakless[bare & many.fluoresces].mean()
+    assert resin[rust].mean() < 0.2
     # What shape cannot tell, transmission tells but for the overlap of thin steel and thick rust.
-    stated = np.isfinite(many.transmission) & (peakless > 0) & (rust | bare)
+    stated = np.isfinite(many.transmission) & (rust | bare)
     apart = (many.transmission[stated] < 0.43) == many.metal[stated]
     assert apart.mean() > 0.85
 
@@ -147,7 +146,7 @@ def test_a_hump_in_closed_form() -> None:
     hump, total = np.zeros((1, 300), np.float32), np.full((1, 300), 50.0, np.float32)
     hump[0, 100:131] = 10.0
     ground = 31 * 50.0
-    assert hump_sigma(hump, total, 31)[0] == pytest.approx(310 / np.sqrt(ground + (0.003 * ground) ** 2 + 1), rel=1e-4)
+    assert hump_sigma(hump, total, 31)[0] == pytest.approx(310 / np.sqrt(ground + (0.001 * ground) ** 2 + 1), rel=1e-4)
 
 
 def test_without_fluorescence_no_iron_is_claimed() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from phasecast_models.xrd.absorption import iron_attenuation_per_um, structure_attenuation_per_um
 from phasecast_models.xrd.structures import get_structure
-from phasecast_models.xrd.transmission import metal_share
+from phasecast_models.xrd.transmission import metal_share, seen_metal, settled, unsettled
 
 
 def test_absorption_is_that_of_the_tables() -> None:
@@ -23,7 +23,7 @@ def test_ten_micrometres_of_steel_are_metal_and_of_rust_are_not() -> None:
 
 
 def test_what_was_not_measured_speaks_against_nothing() -> None:
-    assert metal_share([np.nan, np.inf, 0.0, -0.1, 40.0]).tolist() == [1.0] * 5
+    assert metal_share([np.nan, np.inf, 0.0, -0.1, 40.0]).tolist() == [0.5] * 5
     assert metal_share(0.63, thickness_um=10.0).shape == ()
     assert metal_share(np.empty(0)).shape == (0,)
 
@@ -50,3 +50,22 @@ def test_below_the_edge_of_iron_it_refuses() -> None:
         metal_share(0.5, energy_kev=7.0)
     with pytest.raises(ValueError, match="thickness_um"):
         metal_share(0.5, thickness_um=(20.0, 5.0))
+
+
+def test_a_transmission_is_weighed_by_bayes_rule() -> None:
+    # nobody sees lines: odds of the pattern times odds of the transmission
+    assert settled(0.5, 0.9, 0.0) == pytest.approx(0.9)
+    assert settled(0.2, 0.9, 0.0) == pytest.approx(0.2 * 0.9 / (0.2 * 0.9 + 0.8 * 0.1))
+    # even odds say nothing, and light says nothing between metal with lines and metal without
+    assert settled(0.3, 0.5, 0.2) == pytest.approx(0.3)
+    assert settled(0.02, 0.99, 1.0) == pytest.approx(0.02)
+    p, share, q = np.random.default_rng(0).uniform(0.001, 0.999, (3, 100))
+    assert unsettled(settled(p, share, q), share, q) == pytest.approx(p)
+    assert seen_metal(np.array([[0.5, 0.5, 0.0]])) == pytest.approx([0.75])
+
+
+def test_light_speaks_where_the_pattern_is_silent_and_not_against_lines() -> None:
+    confident = settled([0.4, 0.4, 0.02], metal_share([0.26, 0.63, 0.26], thickness_um=10.0), [0.01, 0.01, 0.99])
+    assert confident[0] > 0.95
+    assert confident[1] < 0.05
+    assert confident[2] < 0.05
