@@ -39,7 +39,7 @@ contracts: setup
 	$(BIN)/lint-imports
 
 # Two at a time: most tests wait for processes that they have started. Tests of one file share what they set up.
-WORKERS ?= 2
+WORKERS ?= 3
 
 unit: setup
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not long"
