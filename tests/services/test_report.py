@@ -12,12 +12,25 @@ import pytest
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import DescribeSample, Points, Polygon, SaveRegion, SaveSurface, Threshold
+from phasecast.core.requests import (
+    BlindAnswer,
+    BlindDraw,
+    DescribeSample,
+    Points,
+    Polygon,
+    SaveRegion,
+    SaveSurface,
+    Threshold,
+)
+from phasecast.core.words import words
+from phasecast.records.clerk import Clerk
 from phasecast.records.journal import append
+from phasecast.records.mailbox import Mailbox
 from phasecast.records.regions import regions_path, save_entry
 from phasecast.records.samples import form_entry, samples_path
 from phasecast.records.surfaces import surface_entry, surfaces_path
 from phasecast.services.end_of_scan import EndOfScan
+from phasecast.services.page_models import score_blind
 from phasecast.services.report import write_report
 from phasecast.services.report_place import failure_path, report_path
 from phasecast.sinks.nexus import NexusSink
@@ -52,6 +65,33 @@ def test_a_finished_scan_gets_its_report_without_being_asked(result_path: Path) 
     assert sorted(item.name for item in html.parent.iterdir()) == ["scan", "scan.html", "scan.json"]
     assert sorted(item.name for item in html.with_suffix("").iterdir()) == ["maps", "patterns", "points.csv"]
     assert digest(result_path) == before
+
+
+def test_a_blind_check_is_in_the_report_with_its_intervals(result_path: Path) -> None:
+    directory = DataDirectory(result_path.parent.parent)
+    mailbox, clerk = Mailbox(directory.requests), Clerk(directory, score_blind=score_blind)
+    drawn = (3, 0, 7, 12)
+    check = mailbox.submit(
+        BlindDraw(
+            scan_raw_uid="raw-1", result=result_path.name, points=drawn, strata=(0,) * 4, weights=(5.0,) * 4, who="森"
+        )
+    )
+    clerk.step()
+    for row in drawn:
+        mailbox.submit(BlindAnswer(scan_raw_uid="raw-1", check=check, point=row, classes=("goethite",), who="森"))
+        clerk.step()
+    clerk.close()
+    paths = write_report(result_path, language="ja")
+    fact = json.loads(paths.json.read_text(encoding="utf-8"))["blind"]
+    assert (fact["who"], fact["points"], fact["models"]) == ("森", 4, ["bl16xu-rust 1"])
+    goethite = fact["classes"][1]
+    assert goethite["seen"] == 4
+    assert goethite["recall"]["low"] <= goethite["recall"]["value"] <= goethite["recall"]["high"]
+    assert fact["classes"][0]["recall"] is None, "nobody saw any"
+    html = paths.html.read_text(encoding="utf-8")
+    assert words("ja")("report.blind_title") in html
+    assert f"{goethite['recall']['value']:.2f} ({goethite['recall']['low']:.2f}–" in html
+    assert words("ja")("report.blind_other_model") not in html
 
 
 def test_a_report_that_cannot_be_written_is_shown_and_the_result_is_untouched(result_path: Path) -> None:

@@ -15,6 +15,7 @@ from phasecast.report.map_text import map_of
 from phasecast.report.material import Chosen, Material
 from phasecast.report.methods import methods_paragraphs
 from phasecast.report.model import (
+    BlindFact,
     ClassFact,
     Condition,
     DistanceBin,
@@ -44,6 +45,7 @@ def build_report(
     labels_given: int = 0,
     labels_used: int = 0,
     unread: Sequence[str] = (),
+    blind: BlindFact | None = None,
 ) -> Report:
     """Return what the report of a result says.
 
@@ -61,6 +63,8 @@ def build_report(
         Labelled points of this sample that the model learned from or was checked with.
     unread
         What people said and could not be read, one line each.
+    blind
+        The newest blind check.
     """
     header, scene = result.header, material.scene
     profile, why_not = _distance_profile(material)
@@ -98,6 +102,7 @@ def build_report(
         labels_used=labels_used,
         labels_given=labels_given,
         unread=tuple(unread),
+        blind=blind,
         device=header.device,
         device_note=header.device_note,
         versions=dict(header.versions),

@@ -193,6 +193,35 @@ class Quality(Part):
     points_without_i0: int
 
 
+class BlindRate(Part):
+    """Precision or recall of a class, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class BlindShare(Part):
+    """How often the model is right about one class."""
+
+    class_id: str
+    said: int = Field(description="Judged points of which the model said the class.")
+    seen: int = Field(description="Judged points in which the person saw it.")
+    precision: BlindRate | None
+    recall: BlindRate | None
+
+
+class BlindFact(Part):
+    """A blind check: points drawn by chance, judged by a person who did not know what the model said."""
+
+    who: str
+    when: str
+    points: int
+    models: tuple[str, ...] = Field(description="Name and version of the models that were checked.")
+    models_sha256: tuple[str, ...]
+    classes: tuple[BlindShare, ...]
+
+
 class Timing(Part):
     """How long it took."""
 
@@ -277,6 +306,7 @@ class Report(Part):
     quality: Quality
     timing: Timing
     replay: Replay
+    blind: BlindFact | None = Field(default=None, description="The newest finished blind check; None if there is none.")
     map: MapFact | None = Field(default=None, description="None for a single scan without interruption.")
     methods: dict[str, str] = Field(default_factory=dict, description="The paragraph for a paper, by language.")
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from phasecast.core.ledger import PointState
 from phasecast.core.words import Words
+from phasecast.report.blind_check import blind_text
 from phasecast.report.fact_text import (
     duration_text,
     instrument_rows,
@@ -83,6 +84,7 @@ def page_text(report: Report, scene: Scene, say: Words) -> dict[str, Any]:
         "not_classified": [(name, f"{count:,}") for name, count in report.quality.not_classified.items()],
         "defects": [(say.reason(name), f"{count:,}") for name, count in report.quality.defects.items()],
         "drifts": list(_drifts(report, say)),
+        "blind": blind_text(report, say),
         "scan_rows": [*scan_rows(report, say), *map_rows(report.map, say)],
         "instrument_rows": instrument_rows(report, say),
         "corrections": ("、" if say.language == "ja" else ", ").join(setting_text(one, say) for one in report.settings),

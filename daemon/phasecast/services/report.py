@@ -16,15 +16,18 @@ from phasecast.core.errors import PhasecastError
 from phasecast.core.requests import Points
 from phasecast.core.words import Language
 from phasecast.records.labels import read_labels
+from phasecast.records.notes import read_notes
 from phasecast.records.regions import Region, read_regions, region_mask
 from phasecast.records.sample_scans import note_sample_files
 from phasecast.records.samples import sample_for
 from phasecast.records.surfaces import read_surface
+from phasecast.report.blind_check import blind_fact
 from phasecast.report.build import build_report
 from phasecast.report.figure_files import write_data, write_figures
 from phasecast.report.html import render_html
 from phasecast.report.material import Chosen, GivenSurface, gather
-from phasecast.results.composed_map import open_map
+from phasecast.report.model import BlindFact
+from phasecast.results.composed_map import ComposedMap, open_map
 from phasecast.results.layout import TOTAL_COLUMN, UNSURE
 from phasecast.results.map_part import Offsets
 from phasecast.results.partition import STEEL, UNKNOWN
@@ -84,7 +87,9 @@ def write_report(
         directory = data_directory_of(result_path) or DataDirectory(result_path.resolve().parent)
         told = _what_people_said(result, directory, paths if data_directory_of(result_path) is not None else ())
         material = gather(result, surface=told.surface, regions=told.regions, parts=told.parts)
-        report = build_report(result, material, sample=told.sample, labels_given=told.labels, unread=told.unread)
+        report = build_report(
+            result, material, sample=told.sample, labels_given=told.labels, unread=told.unread, blind=told.blind
+        )
         total = _total(result) if not result.header.classes else None
         page = render_html(report, material, language, total=total)
         content = json.dumps(report.as_json(), ensure_ascii=False, indent=1)
@@ -116,6 +121,7 @@ class _Told:
     parts: NDArray[np.str_] | None = None
     labels: int = 0
     unread: tuple[str, ...] = ()
+    blind: BlindFact | None = None
 
 
 def _what_people_said(result: Result, directory: DataDirectory, paths: Sequence[Path]) -> _Told:
@@ -137,6 +143,8 @@ def _what_people_said(result: Result, directory: DataDirectory, paths: Sequence[
         unread += read(partial(note_sample_files, directory, path)) or ()
     surface = read(lambda: read_surface(directory, uid))
     regions = read(lambda: read_regions(directory)) or []
+    # a check is of one scan, and says nothing of a map of several
+    notes = (read(lambda: read_notes(result.path)) or []) if not isinstance(result, ComposedMap) else []
     chosen = _points_of(result, regions, unread) if regions else {}
     parts = _confirmed_parts(result, regions, chosen)
     shown_as_part = {region.name for region in regions if region.role} if parts is not None else set()
@@ -147,6 +155,7 @@ def _what_people_said(result: Result, directory: DataDirectory, paths: Sequence[
         parts=parts,
         labels=len(read(lambda: read_labels(directory, uid)) or []),
         unread=tuple(unread),
+        blind=blind_fact(notes),
     )
 
 
