@@ -38,7 +38,7 @@ types: setup
 contracts: setup
 	$(BIN)/lint-imports
 
-# Two at a time: most tests wait for processes that they have started. Tests of one file share what they set up.
+# Three at a time on two cores: most tests wait for processes that they have started. Tests of one file share what they set up.
 WORKERS ?= 3
 
 unit: setup

@@ -22,7 +22,7 @@ from phasecast.core.scan import ScanStart
 from phasecast.pipeline.beam_columns import BeamColumns
 from phasecast.pipeline.emitter import DerivedRun
 from phasecast.profiles import Profile
-from phasecast.services.metal import metal_columns, metal_rule
+from phasecast.services.metal import metal_columns, metal_rule, named_classes
 from phasecast.services.monitors import beam_columns, normalisation_of, point_columns
 from phasecast.services.neighbours import SecondPasses, header_with_neighbours, neighbour_rule
 from phasecast.services.sample_sources import SampleSources
@@ -226,7 +226,7 @@ class DerivedRuns:
             columns=(*self.stage.columns, *self._beam_columns.specs, *metal_columns(profile, classifier)),
             point_columns=point_columns(profile),
             tth_deg=tuple(float(value) for value in bin_centres_deg(integrator.axes[0])),
-            classes=classifier.classes if classifier else (),
+            classes=named_classes(profile, classifier.classes) if classifier else (),
             model=classifier.stamp if classifier else None,
             profile_name=profile.name,
             profile=profile.model_dump(mode="json"),

@@ -1,13 +1,15 @@
 """Where a scan measures the transmission: what it says of iron that shows no peaks."""
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phasecast.core.documents import SHARE_AXIS
-from phasecast.core.result import ColumnSpec, ResultHeader
+from phasecast.core.result import ColumnSpec, PhaseClass, ResultHeader
+from phasecast.core.words import words
 from phasecast.pipeline.scores import MetalRule
 from phasecast.profiles import Profile
 from phasecast.records.samples import sample_at_start
@@ -36,6 +38,16 @@ def metal_columns(profile: Profile, classifier: "Classifier | None") -> tuple[Co
         return ()
     what = "odds of metal by the transmission, as a share; peakless_iron was settled with it. 0.5 where T is unknown"
     return (ColumnSpec(name=_COLUMN, dtype="<f4", axis=SHARE_AXIS, description=what),)
+
+
+def named_classes(profile: Profile, classes: tuple[PhaseClass, ...]) -> tuple[PhaseClass, ...]:
+    """Return the classes of a result; iron without lines is called what it may be where no transmission is measured."""
+    if needs_transmission(profile):
+        return classes
+    english, japanese = (words(language)("common.iron_bearing") for language in ("en", "ja"))
+    return tuple(
+        replace(phase, name_en=english, name_ja=japanese) if phase.id == PEAKLESS_IRON else phase for phase in classes
+    )
 
 
 def metal_rule(profile: Profile, header: ResultHeader) -> MetalRule | None:
