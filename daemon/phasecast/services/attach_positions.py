@@ -264,8 +264,11 @@ def _header(
         "versions": software_versions(),
     }
     declaration = start.metadata[DECLARED_KEY]
+    neighbours = old.processing.get("neighbours")
+    processing = {} if neighbours is None else {"neighbours": f"{neighbours}; as it was before positions were attached"}
     return replace(
         old,
+        processing={**old.processing, **processing},
         result_uid=str(uuid.uuid4()),
         axes=start.axes,
         shape=start.shape,
