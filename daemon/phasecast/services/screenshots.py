@@ -14,11 +14,15 @@ import numpy as np
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
+from phasecast.core.requests import LabelPoints
 from phasecast.core.words import LANGUAGES
+from phasecast.records.clerk import Clerk
+from phasecast.records.mailbox import Mailbox
 from phasecast.results import open_result
+from phasecast.results.layout import THRESHOLD
 from phasecast.services.bench_scan import watched_scan
 from phasecast.services.chromium import BrowserJournal, open_chromium, probe_script
-from phasecast.services.page_controls import show_scans
+from phasecast.services.page_controls import open_tab, show_scans
 from phasecast.services.page_process import PageProcess, start_page
 from phasecast.services.processes import spawn
 
@@ -36,7 +40,7 @@ _SETTLE = "phasecastProbe.still('map', {still_ms: 1500})"
 
 
 def make_screenshots(folder: Path) -> list[Path]:
-    """Write map, point, scans and report, in each language; return the files.
+    """Write map, point, scans, model and report, in each language; return the files.
 
     Raises
     ------
@@ -48,6 +52,7 @@ def make_screenshots(folder: Path) -> list[Path]:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="phasecast-screenshots-")))
         directory = _beamtime(root)
         scan = min(directory.results.glob("*.nxs"), key=lambda path: path.stat().st_mtime)
+        _teach(stack, directory, scan, root / "train.log")
         page = start_page(stack, directory.root, root / "page.log")
         browser = stack.enter_context(open_chromium())
         written = []
@@ -77,7 +82,7 @@ def _beamtime(root: Path) -> DataDirectory:
 def _page(browser: "Browser", page: PageProcess, scan: Path, folder: Path, language: str) -> list[Path]:
     point = _telling_point(scan)
     pictures = []
-    for name, query in (("map", {}), ("point", {"point": str(point)}), ("scans", {})):
+    for name, query in (("map", {}), ("point", {"point": str(point)}), ("scans", {}), ("model", {})):
         journal, tab = BrowserJournal(), _tab(browser)
         journal.watch(tab.context)
         tab.goto(page.url(scan=scan.name, lang=language, **query))
@@ -87,12 +92,41 @@ def _page(browser: "Browser", page: PageProcess, scan: Path, folder: Path, langu
             show_scans(tab, language=language)
             tab.set_viewport_size({"width": SCANS_WINDOW[0], "height": SCANS_WINDOW[1]})
             tab.wait_for_timeout(500)
+        elif name == "model":
+            open_tab(tab, "model.tab", language=language)
+            tab.locator(".pc-queue-show").first.wait_for()
+            tab.locator(".pc-model-card table").wait_for()
+            tab.wait_for_timeout(1500)
         pictures.append(folder / f"{name}-{language}.png")
         tab.screenshot(path=pictures[-1])
         if journal.lines:
             raise PhasecastError("; ".join(journal.lines), where=tab.url)
         tab.context.close()
     return pictures
+
+
+def _teach(stack: ExitStack, directory: DataDirectory, scan: Path, log: Path) -> None:
+    """Label points of a scan as the model sees them, two of them differently by a second person, and train on that."""
+    with open_result(scan) as result:
+        confidence, raw_uid = result.confidences.to_numpy(), result.header.raw_uid
+        names = np.array([phase.id for phase in result.header.classes])
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row in np.flatnonzero(np.isfinite(confidence).all(axis=1)).tolist():
+        alike.setdefault(tuple(names[confidence[row] >= THRESHOLD].tolist()), []).append(row)
+    said = [(rows[:: len(rows) // 10 + 1], classes, "A. Sato") for classes, rows in alike.items() if classes]
+    said.append((said[0][0][:1], ("other",), "M. Mori"))
+    mailbox, clerk = Mailbox(directory.requests), Clerk(directory)
+    for rows, classes, who in said:
+        mailbox.submit(
+            LabelPoints(scan_raw_uid=raw_uid, result=scan.name, points=tuple(rows), classes=classes, who=who)
+        )
+        clerk.step()
+    clerk.close()
+    command = ["train", "xrd", "--data-dir", str(directory.root), "-o", str(directory.models / "bl16xu-rust-2")]
+    command += ["--version", "2", "--owner", "A. Sato", "--trusted", "A. Sato", "--effort", "quick"]
+    child = spawn(stack, "train", command, log)
+    child.process.wait()
+    child.must_live()
 
 
 def _telling_point(scan: Path) -> int:
