@@ -22,6 +22,7 @@ from phasecast.web.live_scan import LiveScan
 from phasecast.web.model_tools import Drawn
 from phasecast.web.pattern_plot import PatternPlot
 from phasecast.web.session import Session
+from phasecast.web.soon import soon
 from phasecast.web.theme import PARTS, WIDGETS
 
 COUNTS = (30, 45, 60)
@@ -70,7 +71,7 @@ class BlindPart:
         )
         self._next.on_click(lambda _: self._answer())
         self._plot = PatternPlot(words, session.theme, name="blind")
-        self._classes.param.watch(lambda _: self._draw_pattern(), "value")
+        self._classes.param.watch(soon(lambda _: self._draw_pattern()), "value")
         self._asking = Asking(hub.mailbox, words, "pc-blind-answer")
         self._progress, self._scores = (
             pn.pane.HTML("", stylesheets=[PARTS], css_classes=[f"pc-blind-{name}"], sizing_mode="stretch_width")
