@@ -193,7 +193,9 @@ def _scored(
         "masked_pixels": np.zeros(rows.size, np.int64),
         "spottiness": np.ones(rows.size, np.float32),
         "spot_excess": np.zeros(rows.size, np.float32),
+        "drift": np.full(rows.size, 0.4, np.float32),
         "confidences": confidence,
+        "model": np.zeros(rows.size, np.int16),
     }
 
 
