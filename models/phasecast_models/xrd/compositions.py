@@ -131,7 +131,7 @@ def background_mix(places: Places, rng: np.random.Generator) -> BackgroundMix:
     iron = (kind == "bare_iron") | rust
     halo = np.where(rng.random(n) < 0.6, rng.uniform(0, 1, n) ** 2, 0)
     halo = np.where(kind == "metal", halo * 0.3, halo)
-    halo = np.where(resin, np.exp(rng.uniform(np.log(0.1), np.log(3.0), n)), halo)
+    halo = np.where(resin, rng.uniform(0.3, 3.0, n), halo)
     halo = np.where(iron, np.where(rng.random(n) < 0.5, rng.uniform(0, 0.12, n), 0), halo)
     fluorescence = rng.uniform(0.1, 1.0, n)
     fluorescence = np.where(resin, rng.uniform(0.0, 1.0, n) ** 3, fluorescence)
@@ -170,7 +170,7 @@ def _phases(kind: Kinds, task: Task, library: LineLibrary, rng: np.random.Genera
         share = _shares(task, "metal")
         share = share / share.sum()
         beside = rng.random((n, len(metals))) * np.where(foreign, 3.0, 1.0)[:, None] < np.minimum(0.28 * share, 0.15)
-        some = rng.random((n, len(metals))) < np.minimum(0.9 * share, 0.5)
+        some = rng.random((n, len(metals))) < np.minimum(share, 0.5)
         some[np.arange(n), rng.choice(len(metals), n, p=share)] = True
         blocks.append((beside & (rust | foreign)[:, None]) | (some & metal[:, None]))
     first = foreign | ((rng.random(n) < 0.12) & (rust | metal))

@@ -47,9 +47,9 @@ class TrainingPlan:
     """
 
     seed: int = 1
-    epochs: int = 15
-    patterns_per_epoch: int = 32_000
-    draws: int = 2
+    epochs: int = 18
+    patterns_per_epoch: int = 40_000
+    draws: int = 1
     held_out: int = 20_000
     batch: int = 256
     learning_rate: float = 2e-3
