@@ -18,11 +18,17 @@ from phasecast.results import open_result
 from phasecast.simulate.truth import read_truth
 from phasecast.xrd.classifier import Classifier
 from phasecast_models.xrd.axis import CLASSES
+from phasecast_models.xrd.bundle import load_bundle
 from support.daemon import beamline, done_in, wait_until
 
 ROWS, COLUMNS = 12, 20
 POINTS = ROWS * COLUMNS
 WHO = "A. Sato"
+
+
+def trained(number):
+    """Key of the bundle that the daemon trains as the first, second ... after the shipped one."""
+    return f"bl16xu-rust-{int(load_bundle('bl16xu-rust').version) + number}"
 
 
 class Beamtime:
@@ -124,7 +130,7 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
         assert not again.ok, "one training at a time"
         time_of.wait(lambda: (read_active(directory) or 0) != 0, "the new model in use")
         (model,) = list_models(directory)
-        assert read_active(directory).model == model.key == "bl16xu-rust-1"
+        assert read_active(directory).model == model.key == trained(1)
         assert model.owner == "Sato group"
         assert not model.damage
         time_of.wait(lambda: setup.status["model"]["owner"] == "Sato group", "the status")
@@ -175,7 +181,7 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
         ("in_use", model.key, WHO),
         ("in_use", "bl16xu-rust", "B. Mori"),
         ("refused", model.key, "B. Mori"),
-        ("cancelled", "bl16xu-rust-2", WHO),
+        ("cancelled", trained(2), WHO),
     ]
     with open_result(time_of.path) as result:
         assert result.ledger_sums["done"] == POINTS, "no frame was lost"

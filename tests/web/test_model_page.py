@@ -15,6 +15,7 @@ from phasecast.records.mailbox import Mailbox
 from phasecast.records.models import read_active
 from phasecast.records.notes import read_notes
 from phasecast.services.page_controls import open_tab
+from phasecast_models.xrd.bundle import load_bundle
 from support.browser import chromium_or_skip, page_server
 from support.daemon import wait_until, watched_folder
 from support.results import write_result
@@ -65,7 +66,7 @@ def test_people_train_choose_and_go_back(place, tab):
     tab.open(server.url())
     open_tab(tab.page, "model.tab")
     find = tab.page.locator
-    see(tab, ".pc-model-active", SAY("model.in_use_title", name="bl16xu-rust 1"))
+    see(tab, ".pc-model-active", SAY("model.in_use_title", name=f"bl16xu-rust {load_bundle('bl16xu-rust').version}"))
     see(tab, ".pc-model-card", "0.90 (0.70–0.95)")
     card = tab.text(".pc-model-card")
     assert "0.50 (0.30–0.55)" in card

@@ -140,9 +140,17 @@ def shelf_key(name: str, version: str) -> str:
     return _UNSAFE.sub("-", f"{name}-{version}").strip(".-") or "model"
 
 
-def next_version(directory: DataDirectory, name: str) -> str:
-    """Return the first number of a version of that name that is not on the shelf."""
-    number = 1
+def next_version(directory: DataDirectory, name: str, *, after: str = "0") -> str:
+    """Return the first number of a version of that name that is not on the shelf and comes after another one.
+
+    Parameters
+    ----------
+    directory, name
+        Where and what.
+    after
+        Version of a bundle of that name elsewhere, such as the shipped one; what is no number counts as 0.
+    """
+    number = int(after) + 1 if after.isdecimal() else 1
     while (directory.models / shelf_key(name, str(number))).exists():
         number += 1
     return str(number)

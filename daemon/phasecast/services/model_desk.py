@@ -231,7 +231,7 @@ class ModelDesk:
 
     def _begin(self, request_id: RequestId, request: Retrain, classifier: Classifier) -> None:
         name = classifier.bundle.name
-        version = next_version(self._directory, name)
+        version = next_version(self._directory, name, after=classifier.bundle.version)
         self._training = TrainingProcess(
             self._directory,
             request,

@@ -157,15 +157,13 @@ class Classifier:
         intensity, sigma = _measured(patterns)
         return self.bundle.confidences(intensity, patterns.tth_deg, sigma=sigma)
 
-    def drift(self, patterns: AxisPatterns) -> NDArray[np.float32]:
-        """Return how unlike the simulation patterns on the model's own axis are, shape (n,); see `Bundle.drift`.
+    def judge(self, patterns: AxisPatterns) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return `confidences` of patterns, and how unlike the simulation they are, shape (n,); see `Bundle.drift`.
 
-        NaN where the model cannot tell.
+        The latter is NaN where the model cannot tell.
         """
-        if self.bundle.drift_limits is None:
-            return np.full(len(patterns.norm), np.nan, np.float32)
         intensity, sigma = _measured(patterns)
-        return np.asarray(self.bundle.drift(intensity, patterns.tth_deg, sigma=sigma), dtype=np.float32)
+        return self.bundle.judge(intensity, patterns.tth_deg, sigma=sigma)
 
 
 def _measured(patterns: AxisPatterns) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

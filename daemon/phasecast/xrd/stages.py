@@ -174,8 +174,7 @@ class XrdStage:
         stamp = classifier.stamp if classifier is not None else None
         if classifier is not None:
             notes = classifier.why_not(patterns.axes[1], geometry.wavelength_angstrom)
-            confidences = classifier.confidences(patterns.axes[1])
-            drift = classifier.drift(patterns.axes[1])
+            confidences, drift = classifier.judge(patterns.axes[1])
             unasked = [bool(note) for note in notes]
             confidences[unasked] = np.nan
             drift[unasked] = np.nan

@@ -40,13 +40,16 @@ class StudyPlan:
     """How much is done.
 
     ``seeds`` models are trained for the table, ``held_out_seeds`` without the phases that judge the unknown, and each
-    learning curve is drawn ``curve_seeds`` times over ``label_counts``.
+    learning curve is drawn ``curve_seeds`` times over ``label_counts``, from the first of them. ``shipped_seed`` is the
+    one that ships: of five that the hidden domain cannot tell apart, that with the fewest confident errors on measured
+    powder patterns (docs/model-card-bl16xu-rust.md).
     """
 
     seeds: int = 5
     held_out_seeds: int = 2
     curve_seeds: int = 3
     label_counts: tuple[int, ...] = (0, 20, 81, 200, 500, 1000)
+    shipped_seed: int = 2
     hidden_count: int = HIDDEN_COUNT
     training: TrainingPlan = field(default_factory=TrainingPlan)
     processes: int = 2
@@ -87,7 +90,7 @@ def study(folder: Path, plan: StudyPlan, *, progress: Callable[[str], None] = lo
     (folder / "study.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
     shipped = folder / "shipped"
     shutil.rmtree(shipped, ignore_errors=True)
-    with_spatial(load_bundle(folder / "seed-1"), shipped)
+    with_spatial(load_bundle(folder / f"seed-{plan.shipped_seed}"), shipped)
     add_study(shipped, tables)
     progress(f"all done after {time.monotonic() - began_s:.0f} s: {shipped}")
     return shipped

@@ -15,9 +15,10 @@ from scipy.special import expit
 from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES, AxisMismatchError
 from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle, shipped_bundles
 from phasecast_models.xrd.bundle_card import ValidRange, reference_lines, write_bundle
-from phasecast_models.xrd.calibration import Calibration
+from phasecast_models.xrd.calibration import Calibration, f1_scores
 from phasecast_models.xrd.drift import fit_drift
 from phasecast_models.xrd.features import PatternError, features, prepare
+from phasecast_models.xrd.hidden_domain import hidden_patterns
 from phasecast_models.xrd.inference import MANY_ROWS, in_blocks, network_logits
 from phasecast_models.xrd.network import SMALL, PatternNetwork
 from phasecast_models.xrd.patterns import simulate_patterns
@@ -36,6 +37,10 @@ def bundle() -> Bundle:
 def measurement() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     simulated = simulate_patterns(4000, seed=770_077)
     return *simulated.draw(np.random.default_rng(3)), simulated.labels
+
+
+UNSURE_UP_TO = 0.8
+"""The page calls a class unsure from 0.2 to here."""
 
 
 def shipped(name: str) -> Path:
@@ -76,12 +81,24 @@ def test_independent_simulation(
     told = ~np.isnan(confidences).any(axis=1)
     assert np.mean(told) > 0.98
     metrics = measure(confidences[told], labels[told], CLASSES)
-    assert isinstance(metrics["macro_f1"], float)
     assert isinstance(metrics["ece"], float)
     assert isinstance(metrics["f1"], dict)
-    assert metrics["macro_f1"] >= 0.86, metrics
+    # Shape cannot tell metal without lines from rust without lines: that class is judged with the transmission below.
+    known = [score for name, score in metrics["f1"].items() if name != "peakless_iron"]
+    assert np.mean(known) >= 0.87, metrics
     assert min(metrics["f1"][CLASSES[index]] for index in OXIDES) >= 0.9, metrics
     assert metrics["ece"] <= 0.02, metrics
+
+
+def test_another_generator_than_the_one_it_learned_from(bundle: Bundle) -> None:
+    patterns = hidden_patterns(2000, seed=77)
+    scores = f1_scores(bundle.confidences(patterns.intensity, TTH, patterns.sigma), patterns.labels)
+    column = CLASSES.index("peakless_iron")
+    assert scores.mean() >= 0.86, dict(zip(CLASSES, scores, strict=True))
+    assert min(scores[index] for index in OXIDES) >= 0.9
+    told = bundle.confidences(patterns.intensity, TTH, patterns.sigma, transmission=patterns.transmission)
+    assert f1_scores(told, patterns.labels)[column] >= 0.87 > scores[column]
+    assert told[patterns.amorphous_rust, column].mean() < 0.1
 
 
 def test_rows_do_not_depend_on_company_or_threads(
@@ -186,7 +203,7 @@ def test_light_that_passes_decides_whether_a_place_without_peaks_is_metal(bundle
     without = bundle.confidences(counts, TTH)
     told = bundle.confidences(counts, TTH, transmission=[0.26, 0.63, np.nan, 0.99], thickness_um=10.0)
     column = CLASSES.index("peakless_iron")
-    assert told[0, column] == pytest.approx(without[0, column], abs=0.02)
+    assert told[0, column] > 0.95 > without[0, column]
     assert told[2, column] == without[2, column]
     assert told[[1, 3], column].max() < 0.05
     assert np.array_equal(np.delete(told, column, axis=1), np.delete(without, column, axis=1))
@@ -220,6 +237,9 @@ def test_a_bundle_of_another_size_comes_back_as_it_was_written(tmp_path: Path) -
     assert np.mean(loaded.drift(fresh, TTH) > 1) < 0.01
     shifted = np.roll(lines_on(100, {"magnetite": 9.0}, loaded), 5)
     assert loaded.drift(np.stack([shifted, np.zeros(300)]), TTH) == pytest.approx([50, np.nan], nan_ok=True, abs=49)
+    confidences, distance = loaded.judge(fresh, TTH)
+    assert np.array_equal(confidences, loaded.confidences(fresh, TTH))
+    assert np.array_equal(distance, loaded.drift(fresh, TTH))
     card = tmp_path / "model.toml"
     card.write_text(card.read_text().replace("tth_max_deg = 40.0", "tth_max_deg = 39.0", 2).replace("39.0", "40.0", 1))
     with pytest.raises(BundleError, match="valid states 10-39 deg"):
@@ -236,7 +256,7 @@ def test_a_phase_becomes_certain_as_its_lines_grow(bundle: Bundle, name: str) ->
     ]
     assert means[0] < 0.2
     assert means[0] < means[1] < means[2]
-    assert means[2] > 0.9
+    assert means[2] > UNSURE_UP_TO
 
 
 def test_a_mixture_has_both_its_phases(bundle: Bundle) -> None:
@@ -316,5 +336,6 @@ def test_missing_bundles_name_the_shipped_ones(tmp_path: Path) -> None:
 
 def test_card_is_plain_toml() -> None:
     card = tomllib.loads((shipped("bl16xu-rust") / "model.toml").read_text())
-    assert card["metrics"]["macro_f1"] >= 0.85
+    assert card["study"]["hidden"]["macro_f1"] >= 0.87
+    assert card["study"]["seeds"] == 5
     assert "simulated patterns" in card["training"]["data"]
