@@ -101,8 +101,8 @@ class Bundle:
         A row depends on its own pattern alone, bit for bit, whatever else is in the call. Bins that are NaN
         count as not measured: they are bridged by straight lines (held constant at the ends), and a
         phase whose lines all lie there is not seen. Of a pattern without any count (all bins NaN, zero or negative)
-        or with an infinite one nothing can be said: its row is NaN. One of fewer than ``FEWEST_COUNTS`` effective
-        counts in all gets the confidences of an empty place.
+        or with an infinite one nothing can be said: its row is NaN. One of fewer than 100 counts, or 30
+        effective ones where ``sigma`` is given, gets the confidences of an empty place.
 
         Class ``peakless_iron`` is metal whose grains send no reflection to the detector. Amorphous rust fluoresces
         without lines as well, so that without a transmission the class must be read as "iron-bearing, no peaks": its
