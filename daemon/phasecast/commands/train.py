@@ -49,10 +49,12 @@ def train_xrd(
     # before numpy and torch are loaded: two cores belong to the daemon as well
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    from phasecast.services.training import Effort, TrainOptions, run_training
+    from phasecast.services.priority import be_nice
+    from phasecast.services.training import NICE, Effort, TrainOptions, run_training
 
     if effort not in ("full", "quick"):
         raise PhasecastError(f"no effort {effort!r}", where="--effort", remedy="give full or quick")
+    be_nice(NICE)
     code = run_training(
         TrainOptions(
             output=output,

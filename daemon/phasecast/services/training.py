@@ -16,7 +16,6 @@ from phasecast.core.errors import BundleMismatchError
 from phasecast.profiles import load_profile
 from phasecast.records.status import StatusFile
 from phasecast.services.lifecycle import stop_on_signals
-from phasecast.services.priority import be_nice
 from phasecast.services.training_labels import TrainingError, checked_labels
 from phasecast.services.training_process import CANCELLED, SERVICE
 from phasecast.xrd.task import task_of_profile
@@ -101,7 +100,6 @@ def run_training(options: TrainOptions, *, say: Say) -> int:
     PhasecastError
         If there is nothing to learn from, the base cannot be used, or the folder exists.
     """
-    be_nice(NICE)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         if options.while_open:
