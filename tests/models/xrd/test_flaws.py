@@ -10,7 +10,7 @@ def test_most_errors_are_right_and_none_is_overstated() -> None:
     factor = understatement(4000, np.random.default_rng(0))
     assert factor.shape == (4000, 1)
     assert factor.min() == 1
-    assert 0.8 < np.mean(factor == 1) < 0.9
+    assert 0.85 < np.mean(factor == 1) < 0.95
     assert 5 < factor.max() <= 12
 
 
