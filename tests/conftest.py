@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from phasecast.services.chromium import open_chromium
+from phasecast.services.priority import KEEP_PRIORITY
 from support.browser import chromium_or_skip
+
+# Tests that wait for a report must not wait for all the others to be done.
+os.environ[KEEP_PRIORITY] = "1"
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+KEEP_PRIORITY = "PHASECAST_KEEP_PRIORITY"
+"""Name of the environment variable that, if it is set, lets reports, pages and trainings run as fast as the daemon."""
+
 _PROCESSES = Path("/proc")
 
 
@@ -12,8 +15,11 @@ def be_nice(steps: int) -> None:
     """Lower the priority of this process and all that it starts from now on.
 
     Linux with automatic groups shares the processor between sessions first, and a process's nice value counts only
-    within its session; so a process that leads a session lowers that as well.
+    within its session; so a process that leads a session lowers that as well. Nothing is lowered where `KEEP_PRIORITY`
+    is set: on a machine that many scans keep busy, what waits would never be done.
     """
+    if os.environ.get(KEEP_PRIORITY):
+        return
     with suppress(OSError):
         os.nice(steps)
     if os.getsid(0) == os.getpid():
