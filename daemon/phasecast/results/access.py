@@ -24,8 +24,9 @@ def open_for_reading(path: Path) -> tuple[h5py.File, bool]:
     """
     if not path.is_file():
         raise ResultFileError("no such file", where=str(path), remedy="check the name")
-    flags, _ = _superblock(path)
-    if flags & _OPEN_FOR_WRITING and not flags & _WRITTEN_FOR_READERS:
+    flags, end = _superblock(path)
+    has_readers = bool(flags & _WRITTEN_FOR_READERS)
+    if flags & _OPEN_FOR_WRITING and not has_readers:
         raise ResultFileError(
             "not readable as HDF5: it is marked as open for writing, and lets no reader in",
             where=str(path),
@@ -33,7 +34,7 @@ def open_for_reading(path: Path) -> tuple[h5py.File, bool]:
         )
     # Asked of the file, not tried out: a process that reads a growing file gets a second handle on it also without
     # asking for SWMR, and that one never sees anything new.
-    grows = was_left_growing(path) and missing_bytes(path) == 0
+    grows = has_readers and end <= path.stat().st_size
     try:
         # Another driver than that of growing files: HDF5 gives a process that still holds the file as it grew the
         # same view of it again, without what came last, or refuses ("file close degree doesn't match").

@@ -33,7 +33,7 @@ def needs_transmission(profile: Profile) -> bool:
 
 
 def metal_columns(profile: Profile, classifier: "Classifier | None") -> tuple[ColumnSpec, ...]:
-    """Return the column that says what the confidence of peak-less iron was multiplied with; none where nothing is."""
+    """Return the column that says what peak-less iron was settled with; none where nothing settles it."""
     if classifier is None or not needs_transmission(profile):
         return ()
     what = "odds of metal by the transmission, as a share; peakless_iron was settled with it. 0.5 where T is unknown"

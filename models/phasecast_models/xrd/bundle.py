@@ -178,7 +178,7 @@ class Bundle:
             return confidences, np.full(len(confidences), np.nan, np.float32)
         self.axis.require(tth_deg)
         perceptron, limits = self.network.perceptron, self.drift_limits
-        share = np.float32(self.network.sizes.get("convolutional_share", 0.5))
+        share = np.float32(self.network.convolutional_share)
 
         def both(features: Tensor) -> Tensor:
             hidden = self.network.hidden_layer(features)
@@ -224,7 +224,7 @@ class Bundle:
             (network.perceptron, block),
             (network.convolutional, convolution_block),
         ]
-        share = np.float32(network.sizes.get("convolutional_share", 0.5))
+        share = np.float32(network.convolutional_share)
         asked = [half for name, half in zip(MEMBERS, halves, strict=True) if name in members]
 
         def logits(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
