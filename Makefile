@@ -38,13 +38,13 @@ types: setup
 contracts: setup
 	$(BIN)/lint-imports
 
-# Three at a time on two cores: most tests wait for processes that they have started. Tests of one file share what they set up.
-WORKERS ?= 3
+# Four at a time on two cores: most tests wait for processes that they have started. Tests of one file share what they set up.
+WORKERS ?= 4
 
 unit: setup
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not long"
 
-# Demos of two scans, positions that come later, the bench of the page: before a release, and after work on these.
+# Demos of two scans and of files, positions that come later, the bench of the page: before a release, and after work on these.
 test-long: setup browser
 	$(BIN)/pytest -m long
 

@@ -98,6 +98,7 @@ def test_a_killed_daemon_is_followed_by_one_that_ends_with_the_whole_map(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_positions_that_come_later_make_a_new_result_and_leave_the_old_one_as_it_was(tmp_path):
     scan = declare(tmp_path, more='positions = "later"')
     with files_only(tmp_path, "drop=17") as setup:

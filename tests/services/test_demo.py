@@ -29,6 +29,7 @@ def test_demo_ends_with_a_complete_ledger_and_its_f1(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_demo_with_frames_as_files_agrees_with_the_truth_and_its_frames_can_be_classified_alone(tmp_path):
     ended = run("demo", "--catalog", "none", "--once", "--files", "--shape", "6x10", "--data-dir", tmp_path)
     assert ended.returncode == 0, ended.stderr

@@ -42,6 +42,7 @@ def test_maps_too_small_for_two_scans_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_map_is_complete_and_true_and_its_offset_is_shown_not_applied(tmp_path):
     ended = run("demo", "--interrupted", "--once", "--no-page", "--shape", "14x26", "--rate", 100, "--seed", 3,
                 "--catalog", "none", "--data-dir", tmp_path)  # fmt: skip

@@ -1,5 +1,6 @@
 """The preflight as a user runs it: against the simulated beamline, beside a running daemon, and with nothing there."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from phasecast.profiles import load_profile
 from phasecast.services.preflight import PreflightOptions, is_ready, run_preflight
 from phasecast.xrd.geometry import geometry_from_profile
 from support.daemon import beamline, done_in, wait_until
+from support.relay import Relay
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +30,21 @@ def states(found):
 
 
 def test_a_beamline_that_is_ready_is_all_green_and_exits_with_0(tmp_path, fresh_poni):
-    # longer than a busy machine takes to start the command: what listens to a scan that is over hears nothing
-    with beamline(tmp_path, shape="60x100", rate=50) as setup:
-        setup.begin()
+    with beamline(tmp_path, shape="60x100", rate=50) as setup, contextlib.closing(Relay()) as relay:
         command = ["preflight", "--profile", "bl16xu", "--poni", str(fresh_poni), "--json", "--points", "400"]
-        command += ["--source", setup.addresses["frames"], "--source", setup.addresses["documents"]]
+        command += ["--source", setup.addresses["frames"], "--source", relay.addresses["documents"]]
         command += ["--data-dir", str(tmp_path / "not" / "made" / "yet")]
-        done = subprocess.run([sys.executable, "-m", "phasecast.cli", *command], capture_output=True, check=False)
-    found = json.loads(done.stdout)
+        process = subprocess.Popen([sys.executable, "-m", "phasecast.cli", *command], stdout=subprocess.PIPE)
+        # the points of a scan that began before anybody listened cannot be read
+        relay.wait_for_listener()
+        with relay.attached({"documents": setup.addresses["documents"]}):
+            setup.begin()
+            stdout, _ = process.communicate(timeout=120)
+    found = json.loads(stdout)
     assert {entry["name"]: entry["state"] for entry in found if entry["state"] != "green"} == {
         "proposal": "not checked"
     }
-    assert done.returncode == 0
+    assert process.returncode == 0
     assert {entry["name"] for entry in found} >= {
         "frame", "mask", "threshold", "energy", "I0", "clocks", "disk", "geometry", "bundle", "data directory",
     }  # fmt: skip

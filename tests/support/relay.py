@@ -19,7 +19,7 @@ class Relay:
 
     def __init__(self) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._out = {"frames": self._context.socket(zmq.PUSH), "documents": self._context.socket(zmq.PUB)}
+        self._out = {"frames": self._context.socket(zmq.PUSH), "documents": self._context.socket(zmq.XPUB)}
         ports = {}
         for wire, socket in self._out.items():
             socket.setsockopt(zmq.SNDHWM, 0)
@@ -30,6 +30,11 @@ class Relay:
         }
         self.slipped_in = {"frames": 0, "documents": 0}
         """Messages that were slipped in."""
+
+    def wait_for_listener(self, timeout_s: float = 90.0) -> None:
+        """Wait until somebody subscribes to the documents: what is sent before that is lost."""
+        assert self._out["documents"].poll(1000 * timeout_s), f"nobody subscribed within {timeout_s:.0f} s"
+        self._out["documents"].recv()
 
     def close(self) -> None:
         self._context.destroy(linger=0)
