@@ -39,8 +39,8 @@ def ask(scanned, clerk):
     return asked
 
 
-def answered(check, point, classes, who="森"):
-    return BlindAnswer(scan_raw_uid="raw-1", check=check, point=point, classes=classes, who=who)
+def answered(check, point, classes, who="森", **more):
+    return BlindAnswer(scan_raw_uid="raw-1", check=check, point=point, classes=classes, who=who, **more)
 
 
 def book_of(directory):
@@ -74,6 +74,44 @@ def test_a_finished_check_has_scores_in_the_journal_and_beside_the_result(scanne
     assert note["what"] == "blind_check"
     assert [score.class_id for score in scores_of(note["scores"])] == ids
     assert note["models"][0]["name"] == "bl16xu-rust"
+
+
+def test_who_cannot_tell_says_so_and_is_counted_as_asked(scanned, ask):
+    _, check_id = ask(DRAW)
+    ask(answered(check_id, 9, (), cannot_tell=True))
+    ask(answered(check_id, 2, ("goethite",)))
+    ask(answered(check_id, 17, (), cannot_tell=True))
+    (check,) = book_of(scanned).checks
+    assert check.next_point == 5
+    answer, _ = ask(answered(check_id, 5, ()))
+    assert answer.key == "answer.blind_done", "a point that cannot be told is not asked for again"
+    (check,) = book_of(scanned).checks
+    assert check.untold.tolist() == [True, False, True, False]
+    told = check.confidences[~check.untold] >= 0.5
+    assert [score.said for score in check.scores] == told.sum(axis=0).tolist()
+    assert [score.untold for score in check.scores] == (check.confidences[check.untold] >= 0.5).sum(axis=0).tolist()
+    assert sum(score.seen for score in check.scores) == 1
+    (note,) = read_notes(scanned.results / "a.nxs")
+    assert (note["points"], note["untold"]) == (4, 2)
+    assert scores_of(note["scores"])[1].seen == 1
+    with pytest.raises(RequestError, match="nothing can be told"):
+        answered(check_id, 9, ("goethite",), cannot_tell=True)
+
+
+def test_answers_and_scores_from_before_anybody_could_say_so_are_read(scanned, ask):
+    _, check_id = ask(DRAW)
+    ask(answered(check_id, 9, ("goethite",)))
+    path = blind_path(scanned, "raw-1")
+    entries = [{key: value for key, value in entry.items() if key != "cannot_tell"} for entry in read_journal(path)]
+    path.unlink()
+    append(path, entries)
+    (check,) = book_of(scanned).checks
+    assert check.answers == {9: ("goethite",)}
+    assert not check.untold.any()
+    old = {"class_id": "a", "said": 1, "seen": 1} | {
+        f"{what}{end}": 1.0 for what in ("precision", "recall") for end in ("", "_low", "_high")
+    }
+    assert scores_of([old])[0].untold == 0
 
 
 def test_blind_answers_never_teach(scanned, ask):

@@ -78,18 +78,20 @@ def test_a_blind_check_is_in_the_report_with_its_intervals(result_path: Path) ->
     )
     clerk.step()
     for row in drawn:
-        mailbox.submit(BlindAnswer(scan_raw_uid="raw-1", check=check, point=row, classes=("goethite",), who="森"))
+        said = {"cannot_tell": True, "classes": ()} if row == 7 else {"classes": ("goethite",)}
+        mailbox.submit(BlindAnswer(scan_raw_uid="raw-1", check=check, point=row, who="森", **said))
         clerk.step()
     clerk.close()
     paths = write_report(result_path, language="ja")
     fact = json.loads(paths.json.read_text(encoding="utf-8"))["blind"]
-    assert (fact["who"], fact["points"], fact["models"]) == ("森", 4, ["bl16xu-rust 1"])
+    assert (fact["who"], fact["points"], fact["untold"], fact["models"]) == ("森", 4, 1, ["bl16xu-rust 1"])
     goethite = fact["classes"][1]
-    assert goethite["seen"] == 4
+    assert goethite["seen"] == 3
     assert goethite["recall"]["low"] <= goethite["recall"]["value"] <= goethite["recall"]["high"]
     assert fact["classes"][0]["recall"] is None, "nobody saw any"
     html = paths.html.read_text(encoding="utf-8")
     assert words("ja")("report.blind_title") in html
+    assert words("ja")("report.blind_untold", untold=1, points=4) in html
     assert f"{goethite['recall']['value']:.2f} ({goethite['recall']['low']:.2f}–" in html
     assert words("ja")("report.blind_other_model") not in html
 

@@ -130,6 +130,8 @@ def test_blind_check_hides_the_prediction_and_ends_with_scores(place, tab):
     find(".pc-blind-next button").click()
     see(tab, ".pc-blind-progress", SAY("model.blind_progress", number=2, points=30))
     assert tab.data("blind-sticks")["x"] == [], "the next one begins anew"
+    find(".pc-blind-cannot-tell button").click()
+    see(tab, ".pc-blind-progress", SAY("model.blind_progress", number=3, points=30))
     answer_all_but_one(directory)
     see(tab, ".pc-blind-progress", SAY("model.blind_progress", number=30, points=30))
     find(".pc-blind-next button").click()
@@ -140,9 +142,11 @@ def test_blind_check_hides_the_prediction_and_ends_with_scores(place, tab):
     assert 5 not in check.points, "a labelled point is not drawn"
     seen = np.count_nonzero(check.seen.any(axis=1))
     assert seen == 1, "one answer was given, and the others are none"
+    assert np.count_nonzero(check.untold) == 1
+    see(tab, ".pc-blind-scores", SAY("model.blind_untold", untold=1, points=30))
     score, shown = check.scores[1], tab.text(".pc-blind-scores").split("\n")
-    assert shown[shown.index("Goethite") + 1 :][:3] == [
-        str(score.said), "1", f"{score.precision:.2f} ({score.precision_low:.2f}–{score.precision_high:.2f})",
+    assert shown[shown.index("Goethite") + 1 :][:4] == [
+        str(score.said), "1", str(score.untold), f"{score.precision:.2f} ({score.precision_low:.2f}–{score.precision_high:.2f})",
     ]  # fmt: skip
     assert any(note["what"] == "blind_check" for note in read_notes(directory.results / "a.nxs"))
     assert {label.who for label in all_labels(directory)} == {"森"}, "blind answers are no labels"

@@ -429,6 +429,8 @@ class BlindAnswer:
         Ids of the classes that it holds; none is an answer too.
     who
         The person.
+    cannot_tell
+        The person cannot tell what the point holds, and names no class: it counts as asked and is not scored.
     """
 
     scan_raw_uid: str
@@ -436,12 +438,15 @@ class BlindAnswer:
     point: int
     classes: tuple[str, ...]
     who: str
+    cannot_tell: bool = False
     kind: Literal["blind_answer"] = "blind_answer"
 
     def __post_init__(self) -> None:
         _check_name(self.scan_raw_uid, "scan_raw_uid")
         _check_name(self.check, "check")
         _check_rows((self.point,), "point", at_most=1)
+        if self.cannot_tell and self.classes:
+            raise RequestError("classes are named, and nothing can be told", remedy="name classes, or say cannot_tell")
         if self.classes:
             _check_unique(self.classes, "classes")
         for name in self.classes:

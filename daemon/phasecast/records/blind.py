@@ -35,7 +35,9 @@ class BlindScore:
     class_id
         The class.
     said, seen
-        Drawn points of which the model said, and the person saw, the class.
+        Scored points of which the model said, and the person saw, the class.
+    untold
+        Points of which the model said the class and the person could not tell; they are in no value.
     precision, precision_low, precision_high, recall, recall_low, recall_high
         0 to 1; NaN with the interval (0, 1) where no point tells.
     """
@@ -49,6 +51,7 @@ class BlindScore:
     recall: float
     recall_low: float
     recall_high: float
+    untold: int = 0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -70,7 +73,7 @@ class BlindCheck:
     models
         ``name``, ``version`` and ``sha256`` of the models that said so.
     answers
-        Row to the classes that the person saw.
+        Row to the classes that the person saw; None where they could not tell.
     scores
         Of the finished check; empty before.
     """
@@ -87,7 +90,7 @@ class BlindCheck:
     classes: tuple[str, ...]
     confidences: NDArray[np.float64]
     models: tuple[Mapping[str, str], ...]
-    answers: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    answers: dict[int, tuple[str, ...] | None] = field(default_factory=dict)
     scores: tuple[BlindScore, ...] = ()
 
     @property
@@ -102,10 +105,15 @@ class BlindCheck:
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        """What the person saw, (m, classes)."""
-        return np.array(
-            [[name in self.answers.get(row, ()) for name in self.classes] for row in self.points.tolist()], dtype=bool
-        ).reshape(self.points.size, len(self.classes))
+        """What the person saw, (m, classes); nothing where they could not tell."""
+        answers = [self.answers.get(row) or () for row in self.points.tolist()]
+        seen = np.array([[name in answer for name in self.classes] for answer in answers], dtype=bool)
+        return seen.reshape(self.points.size, len(self.classes))
+
+    @property
+    def untold(self) -> NDArray[np.bool_]:
+        """Of which points the person said that they could not tell, (m,)."""
+        return np.array([self.answers.get(row, ()) is None for row in self.points.tolist()], dtype=bool)
 
 
 class BlindBook(Book):
@@ -142,7 +150,9 @@ class BlindBook(Book):
                 point = int(entry["point"])
                 check = self._checks[str(entry["check"])]
                 if point in check.points:
-                    check.answers[point] = tuple(map(str, entry["classes"]))
+                    # answers from before people could say so lack the word
+                    untold = bool(entry.get("cannot_tell", False))
+                    check.answers[point] = None if untold else tuple(map(str, entry["classes"]))
             case "scores":
                 self._checks[str(entry["check"])].scores = scores_of(entry["scores"])
 
@@ -209,6 +219,7 @@ def answer_entry(request: BlindAnswer, request_id: str, check: BlindCheck, *, ti
         "check": check.id,
         "point": request.point,
         "classes": list(request.classes),
+        "cannot_tell": request.cannot_tell,
     }
 
 
@@ -218,6 +229,7 @@ def scores_entry(check: BlindCheck, scores: Sequence[BlindScore], request_id: st
         **stamp(request_id, check.who, time_s),
         "kind": "scores",
         "check": check.id,
+        "untold": int(check.untold.sum()),
         "scores": [asdict(score) for score in scores],
     }
 
@@ -235,6 +247,7 @@ def scores_of(entries: Any) -> tuple[BlindScore, ...]:
             class_id=str(entry["class_id"]),
             said=int(entry["said"]),
             seen=int(entry["seen"]),
+            untold=int(entry.get("untold", 0)),
             **{
                 name: math.nan if entry[name] is None else float(entry[name])
                 for name in (f"{what}{end}" for what in ("precision", "recall") for end in ("", "_low", "_high"))

@@ -101,6 +101,7 @@ def _note(check: BlindCheck, request_id: str, time_s: float) -> ResultNote:
         "what": "blind_check",
         "check": check.id,
         "points": int(check.points.size),
+        "untold": int(check.untold.sum()),
         "models": [dict(model) for model in check.models],
         "scores": [asdict(score) for score in check.scores],
     }

@@ -37,11 +37,13 @@ def blind_text(report: Report, say: Words) -> dict[str, Any] | None:
         "intro": say(
             "report.blind_intro", points=fact.points, who=fact.who, when=fact.when[:10], model=", ".join(fact.models)
         ),
+        "untold": say("report.blind_untold", untold=fact.untold, points=fact.points) if fact.untold else "",
         "rows": [
             (
                 names.get(one.class_id, one.class_id),
                 str(one.said),
                 str(one.seen),
+                str(one.untold),
                 _text(one.precision),
                 _text(one.recall),
             )
@@ -57,6 +59,7 @@ def _fact(note: Entry) -> BlindFact:
         who=str(note["who"]),
         when=datetime.fromtimestamp(float(note["time_s"]), UTC).isoformat(timespec="seconds"),
         points=int(note["points"]),
+        untold=int(note.get("untold", 0)),
         models=tuple(name for name, _ in models),
         models_sha256=tuple(sha256 for _, sha256 in models),
         classes=tuple(_share(score) for score in scores_of(note["scores"])),
@@ -68,6 +71,7 @@ def _share(score: BlindScore) -> BlindShare:
         class_id=score.class_id,
         said=score.said,
         seen=score.seen,
+        untold=score.untold,
         precision=_rate(score.precision, score.precision_low, score.precision_high),
         recall=_rate(score.recall, score.recall_low, score.recall_high),
     )

@@ -205,8 +205,11 @@ class BlindShare(Part):
     """How often the model is right about one class."""
 
     class_id: str
-    said: int = Field(description="Judged points of which the model said the class.")
-    seen: int = Field(description="Judged points in which the person saw it.")
+    said: int = Field(description="Scored points of which the model said the class.")
+    seen: int = Field(description="Scored points in which the person saw it.")
+    untold: int = Field(
+        default=0, description="Points of which the model said the class and the person could not tell: in no value."
+    )
     precision: BlindRate | None
     recall: BlindRate | None
 
@@ -216,7 +219,10 @@ class BlindFact(Part):
 
     who: str
     when: str
-    points: int
+    points: int = Field(description="Points that the person was asked about.")
+    untold: int = Field(
+        default=0, description="Points of which the person could not tell: they count in no precision or recall."
+    )
     models: tuple[str, ...] = Field(description="Name and version of the models that were checked.")
     models_sha256: tuple[str, ...]
     classes: tuple[BlindShare, ...]

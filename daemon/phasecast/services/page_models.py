@@ -1,6 +1,7 @@
 """What the page gets of models: none of it loads a network library."""
 
 from collections.abc import Collection
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -60,19 +61,11 @@ def score_blind(check: BlindCheck) -> list[BlindScore]:
     from phasecast_models.xrd.blind_check import blind_scores
 
     scores = blind_scores(
-        check.confidences, check.seen, classes=check.classes, stratum=check.strata, weight=check.weights
+        check.confidences,
+        check.seen,
+        classes=check.classes,
+        stratum=check.strata,
+        weight=check.weights,
+        untold=check.untold,
     )
-    return [
-        BlindScore(
-            class_id=one.class_id,
-            said=one.said,
-            seen=one.seen,
-            precision=one.precision,
-            precision_low=one.precision_low,
-            precision_high=one.precision_high,
-            recall=one.recall,
-            recall_low=one.recall_low,
-            recall_high=one.recall_high,
-        )
-        for one in scores
-    ]
+    return [BlindScore(**asdict(one)) for one in scores]

@@ -70,6 +70,10 @@ class BlindPart:
             label=words("model.blind_next"), color="primary", css_classes=["pc-blind-next"], width=210
         )
         self._next.on_click(lambda _: self._answer())
+        self._cannot_tell = pn.widgets.Button(
+            label=words("model.blind_cannot_tell"), css_classes=["pc-blind-cannot-tell"], width=230
+        )
+        self._cannot_tell.on_click(lambda _: self._answer(cannot_tell=True))
         self._plot = PatternPlot(words, session.theme, name="blind")
         self._classes.param.watch(soon(lambda _: self._draw_pattern()), "value")
         self._asking = Asking(hub.mailbox, words, "pc-blind-answer")
@@ -83,7 +87,7 @@ class BlindPart:
             self._progress,
             pn.pane.Bokeh(self._plot.plot, sizing_mode="stretch_width"),
             self._classes,
-            self._next,
+            pn.Row(self._next, self._cannot_tell),
             visible=False, sizing_mode="stretch_width",
         )  # fmt: skip
         self._beginning = pn.Row(self._count, self._start)
@@ -142,7 +146,7 @@ class BlindPart:
         state = (check.id, check.next_point)
         if state != self._pattern_of:
             self._pattern_of = state
-            self._next.disabled = False
+            self._next.disabled = self._cannot_tell.disabled = False
             self._classes.value = []
             self._draw_pattern()
 
@@ -157,7 +161,7 @@ class BlindPart:
         unknown = np.full_like(shown.confidence, np.nan)
         self._plot.show(replace(shown, leading=ticked, unexplained=(), confidence=unknown))
 
-    def _answer(self) -> None:
+    def _answer(self, *, cannot_tell: bool = False) -> None:
         check = self._check
         row = check.next_point if check is not None else None
         if check is None or row is None:
@@ -168,12 +172,13 @@ class BlindPart:
                     scan_raw_uid=check.raw_uid,
                     check=check.id,
                     point=row,
-                    classes=tuple(self._classes.value),
+                    classes=() if cannot_tell else tuple(self._classes.value),
                     who=check.who,
+                    cannot_tell=cannot_tell,
                 )
             )
             # until the next one is there: a second click must not judge it unseen
-            self._next.disabled = True
+            self._next.disabled = self._cannot_tell.disabled = True
         except PhasecastError as error:
             self._asking.refuse(str(error))
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from phasecast.core.words import Words
 from phasecast.records.blind import BlindCheck, BlindScore
 
-_COLUMNS = ("class", "said_by_model", "seen_by_person", "precision", "recall")
+_COLUMNS = ("class", "said_by_model", "seen_by_person", "untold", "precision", "recall")
 
 
 def scores_html(check: BlindCheck, words: Words, names: Mapping[str, str], *, model_sha256: str) -> str:
@@ -32,6 +32,9 @@ def scores_html(check: BlindCheck, words: Words, names: Mapping[str, str], *, mo
     title = words("model.blind_result", points=check.points.size, who=check.who, when=when, model=model)
     changed = bool(model_sha256) and all(one.get("sha256") != model_sha256 for one in check.models)
     note = f"<p class='warn'>{html.escape(words('model.blind_other_model'))}</p>" if changed else ""
+    untold = int(check.untold.sum())
+    left_out = words("model.blind_untold", untold=untold, points=check.points.size) if untold else ""
+    note += f"<p class='warn'>{html.escape(left_out)}</p>" if untold else ""
     return (
         f"<p>{html.escape(title)}</p>{note}<table class='numbers whole'><tr>{head}</tr>{rows}</table>"
         f"<p class='hint'>{html.escape(words('model.blind_note'))}</p>"
@@ -48,6 +51,7 @@ def _row(score: BlindScore, names: Mapping[str, str]) -> str:
         names.get(score.class_id, score.class_id),
         str(score.said),
         str(score.seen),
+        str(score.untold),
         interval_text(score.precision, score.precision_low, score.precision_high),
         interval_text(score.recall, score.recall_low, score.recall_high),
     )

@@ -2,6 +2,8 @@
 
 Points are drawn by what the model said, so that rare classes are seen too; the known chances of being drawn turn
 the answers into precision and recall of the whole map. Points chosen because the model was unsure never count here.
+A point of which the person cannot tell is right or wrong for nobody: the figures then speak of the points that can be
+told, and say how many could not.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,13 +47,15 @@ class BlindDraw:
 class ClassScore:
     """Precision and recall of one class over the whole map, with 95 % intervals.
 
-    ``said`` and ``seen`` are the numbers of drawn points of which the model said, and the person saw, the class; a
-    value is NaN and its interval (0, 1) where none was.
+    ``said`` and ``seen`` are the numbers of scored points of which the model said, and the person saw, the class; a
+    value is NaN and its interval (0, 1) where none was. ``untold`` is the number of points of which the model said the
+    class and the person could not tell: in neither value.
     """
 
     class_id: str
     said: int
     seen: int
+    untold: int
     precision: float
     precision_low: float
     precision_high: float
@@ -107,6 +111,7 @@ def blind_scores(
     stratum: Rows | None = None,
     weight: Floats | None = None,
     actively_chosen: NDArray[np.bool_] | None = None,
+    untold: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> list[ClassScore]:
     """Return precision and recall per class from the answers of a blind check.
@@ -131,6 +136,10 @@ def blind_scores(
         Of the draw; one stratum and equal weights if None.
     actively_chosen
         Points that were labelled because the model was unsure, shape (m,): they are left out.
+    untold
+        Points of which the person could not tell, shape (m,); what ``seen`` says of them does not matter. No value and
+        no interval takes them for right or wrong. They keep their part of the stratum they were drawn from, which
+        nothing is claimed of; a stratum of which nothing could be told leaves its misses unknown instead of absent.
     seed
         Seed of the bootstrap.
     """
@@ -140,20 +149,24 @@ def blind_scores(
     keep = np.ones(count, bool) if actively_chosen is None else ~np.asarray(actively_chosen, dtype=bool)
     model, person = np.asarray(said)[keep] >= THRESHOLD, np.asarray(seen)[keep] > 0.5
     strata, weights = strata[keep], weights[keep]
+    told = np.ones(len(model), bool) if untold is None else ~np.asarray(untold, dtype=bool)[keep]
     rng = np.random.default_rng(seed)
     return [
-        _score(name, model[:, column], person[:, column], strata, weights, rng) for column, name in enumerate(classes)
+        _score(name, model[:, column], person[:, column], told, strata, weights, rng)
+        for column, name in enumerate(classes)
     ]
 
 
 def _score(
     name: str,
-    said: NDArray[np.bool_],
-    seen: NDArray[np.bool_],
+    model_says: NDArray[np.bool_],
+    person_sees: NDArray[np.bool_],
+    told: NDArray[np.bool_],
     stratum: Rows,
     weight: Floats,
     rng: np.random.Generator,
 ) -> ClassScore:
+    said, seen = model_says & told, person_sees & told
     precision, precision_low, precision_high = np.nan, 0.0, 1.0
     if said.any():
         w = weight[said]
@@ -163,12 +176,15 @@ def _score(
     recall, recall_low, recall_high = np.nan, 0.0, 1.0
     if seen.any():
         recall = float(weight[seen] @ said[seen] / weight[seen].sum())
-        low, high = np.quantile(_recalls(said, seen, stratum, weight, rng), [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+        low, high = np.quantile(
+            _recalls(model_says, seen, told, stratum, weight, rng), [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
+        )
         recall_low, recall_high = min(float(low), recall), max(float(high), recall)
     return ClassScore(
         class_id=name,
         said=int(said.sum()),
         seen=int(seen.sum()),
+        untold=int((model_says & ~told).sum()),
         precision=precision,
         precision_low=precision_low,
         precision_high=precision_high,
@@ -179,7 +195,12 @@ def _score(
 
 
 def _recalls(
-    said: NDArray[np.bool_], seen: NDArray[np.bool_], stratum: Rows, weight: Floats, rng: np.random.Generator
+    said: NDArray[np.bool_],
+    seen: NDArray[np.bool_],
+    told: NDArray[np.bool_],
+    stratum: Rows,
+    weight: Floats,
+    rng: np.random.Generator,
 ) -> Floats:
     found, missed = np.zeros(_DRAWS), np.zeros(_DRAWS)
     for name in np.unique(stratum):
@@ -187,12 +208,13 @@ def _recalls(
         points, taken = weight[inside].sum(), inside.sum()
         # The model's word on a point of a stratum is known without drawing it, so a found and a missed point can both
         # be only where some of the stratum were said, and some were not.
-        counts = np.array([(inside & seen & said).sum(), (inside & seen & ~said).sum(), (inside & ~seen).sum()], float)
-        possible = np.array([(inside & said).any(), (inside & ~said).any(), True])
+        outcomes = (seen & said, seen & ~said, ~seen & told, ~told)
+        counts = np.array([(inside & outcome).sum() for outcome in outcomes], float)
+        possible = np.array([(inside & said).any(), (inside & ~said).any(), True, (inside & ~told).any()])
         if points <= taken:
             shares = np.tile(counts / taken, (_DRAWS, 1))
         else:
-            shares = np.zeros((_DRAWS, 3))
+            shares = np.zeros((_DRAWS, len(counts)))
             shares[:, possible] = rng.dirichlet(counts[possible] + 0.5, _DRAWS)
         found += points * shares[:, 0]
         missed += points * shares[:, 1]

@@ -84,6 +84,56 @@ def test_actively_chosen_points_do_not_count() -> None:
     assert score.said == 2
 
 
+def test_points_that_cannot_be_told_are_neither_right_nor_wrong() -> None:
+    said = np.array([[1.0], [1.0], [1.0], [0.0], [0.0]])
+    seen = np.array([[1], [0], [0], [1], [0]])
+    untold = np.array([False, False, True, False, True])
+    strata, weight = np.array([0, 0, 0, NOTHING, NOTHING]), np.array([3.0, 3, 3, 50, 50])
+    (score,) = blind_scores(said, seen, classes=("a",), stratum=strata, weight=weight, untold=untold)
+    (told,) = blind_scores(
+        said[~untold], seen[~untold], classes=("a",), stratum=strata[~untold], weight=weight[~untold]
+    )
+    assert (score.said, score.seen, score.untold) == (2, 2, 1)
+    assert (score.precision, score.recall) == (told.precision, told.recall) == (0.5, pytest.approx(3 / 53))
+    assert (score.precision_low, score.precision_high) == (told.precision_low, told.precision_high)
+    # what is written where nothing could be told does not matter
+    (again,) = blind_scores(said, seen | untold[:, None], classes=("a",), stratum=strata, weight=weight, untold=untold)
+    assert again == score
+
+
+def test_not_telling_does_not_clear_the_points_where_the_model_says_nothing() -> None:
+    said = np.zeros((20, 1))
+    said[:10] = 1
+    stratum, weight = np.repeat([0, NOTHING], 10), np.repeat([10.0, 900.0], 10)
+    untold = stratum == NOTHING
+    (silent,) = blind_scores(said, said, classes=("rare",), stratum=stratum, weight=weight, untold=untold)
+    (clean,) = blind_scores(said, said, classes=("rare",), stratum=stratum, weight=weight)
+    assert silent.recall == silent.recall_high == 1
+    assert silent.recall_low <= clean.recall_low + 0.02
+    (nothing,) = blind_scores(said, said, classes=("rare",), untold=np.ones(20, bool))
+    assert np.isnan([nothing.precision, nothing.recall]).all()
+    assert (nothing.said, nothing.seen, nothing.untold) == (0, 0, 10)
+
+
+def test_figures_of_a_map_of_which_a_third_cannot_be_told_speak_of_the_rest() -> None:
+    precision, recall = [], []
+    for seed in range(150):
+        said, seen = a_map(seed)
+        # the hard points are those where the model errs more often
+        wrong = (said[:, 1] > 0.5) != seen[:, 1]
+        untold = np.random.default_rng(seed).random(7000) < np.where(wrong, 0.6, 0.3)
+        draw = blind_draw(said, count=60, seed=seed)
+        score = blind_scores(
+            said[draw.rows], seen[draw.rows], classes=NAMES, stratum=draw.stratum, weight=draw.weight,
+            untold=untold[draw.rows],
+        )[1]  # fmt: skip
+        model, person = said[~untold, 1] > 0.5, seen[~untold, 1]
+        precision.append(score.precision_low <= (model & person).sum() / model.sum() <= score.precision_high)
+        recall.append(score.recall_low <= (model & person).sum() / person.sum() <= score.recall_high)
+    assert np.mean(precision) > 0.9
+    assert np.mean(recall) > 0.85
+
+
 def test_without_a_case_nothing_is_claimed() -> None:
     (score,) = blind_scores(np.zeros((3, 1)), np.zeros((3, 1)), classes=("a",))
     assert np.isnan([score.precision, score.recall]).all()
