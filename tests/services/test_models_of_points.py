@@ -1,12 +1,13 @@
 """Which model made which confidence, and what transmission did to it: in the file, and after a killed writer."""
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from phasecast.core.documents import MODEL_AXIS, SHARE_AXIS
+from phasecast.core.documents import DRIFT_AXIS, MODEL_AXIS, SHARE_AXIS
 from phasecast.core.protocols import Reduced
 from phasecast.core.record import CapturePosition
 from phasecast.core.result import ColumnSpec, ModelStamp
@@ -19,6 +20,7 @@ from phasecast.pipeline.join import JoinRule
 from phasecast.pipeline.scores import MetalRule
 from phasecast.results import layout, open_result
 from phasecast.results.composed_map import ComposedMap
+from phasecast.results.follow import ResultFollower
 from phasecast.services.unfinished_results import find_results
 from phasecast.sinks.nexus import NexusSink
 from support.documents import CLASS_IDS, MODEL, make_header
@@ -41,6 +43,13 @@ def said_by(stamp: ModelStamp) -> np.ndarray:
     return np.linspace(0.1, 0.8, POINTS * 9, dtype=np.float32).reshape(POINTS, 9) + (0.1 if stamp is TAUGHT else 0)
 
 
+def drift_of(stamp: ModelStamp) -> np.ndarray:
+    """How strange a model finds the points; the taught one cannot tell of the last."""
+    drift = np.linspace(0.2, 0.6, POINTS, dtype=np.float32) + np.float32(1 if stamp is TAUGHT else 0)
+    drift[-1] = np.nan if stamp is TAUGHT else drift[-1]
+    return drift
+
+
 def factor(transmission):
     """What `METAL` multiplies with: nothing where the odds are even."""
     share = METAL.share(transmission)
@@ -59,6 +68,7 @@ class Scan:
         own = (
             ColumnSpec(name="model", dtype="<i2", axis=MODEL_AXIS),
             ColumnSpec(name="metal_share", dtype="<f4", axis=SHARE_AXIS),
+            ColumnSpec(name="drift", dtype="<f4", axis=DRIFT_AXIS),
         )
         start = scan_start(ROWS, COLUMNS)
         scalars = ["transmission", *(["i0", "i1"] if empty_point is not None else [])]
@@ -110,10 +120,11 @@ class Scan:
         intensity = (100 + np.arange(BINS)).astype(np.float32)
         columns = {"intensity": intensity, "sigma": np.sqrt(intensity), "norm": np.ones(BINS, np.float32)}
         columns |= {"total_counts": np.float64(1.0), "saturated_pixels": np.int32(0)}
+        columns["drift"] = drift_of(stamp)[index]
         return Reduced(columns={**columns, "confidence": said_by(stamp)[index]}, model=stamp)
 
     def ask_anew(self, stamp, indices):
-        self.run.replace_scores(indices, said_by(stamp)[indices], stamp)
+        self.run.replace_scores(indices, said_by(stamp)[indices], stamp, drift=drift_of(stamp)[indices])
         self.fold.replace(indices.tolist())
         self.emit()
 
@@ -126,6 +137,12 @@ class Scan:
         self.emit()
         self.run.stop(exit_status="success", reason="", counters={"ledger": self.fold.ledger.sums()})
         self.sink.close()
+
+
+def painted(scan):
+    """Drift as the page paints it."""
+    with closing(ResultFollower(shutil.copyfile(scan.path, scan.path.with_name("copy.nxs")))) as page:
+        return page.drift.copy()
 
 
 def after_transmission(confidences):
@@ -154,6 +171,8 @@ def killed(tmp_path_factory):
         assert growing.model_shares == [(TAUGHT, POINTS // 2), (MODEL, POINTS // 2)]
         changed = growing.file[layout.CHANGED_IN][...]
         assert changed[: POINTS // 2].min() > changed[POINTS // 2 :].max(), "followers hear of it"
+        mixed = np.concatenate([drift_of(TAUGHT)[: POINTS // 2], drift_of(MODEL)[POINTS // 2 :]])
+        np.testing.assert_array_equal(growing.column("drift"), mixed)
     scan.stop()
     return scan.path, left
 
@@ -174,6 +193,7 @@ def test_each_point_names_the_model_behind_it_and_the_newest_is_asked_about_the_
         assert set(result.model_of_points.tolist()) == {1}
         assert result.ledger_sums["done"] == POINTS
         assert set(result.ledger["revision"].to_numpy().tolist()) == {1}
+        np.testing.assert_array_equal(result.column("drift"), drift_of(TAUGHT))
         # transmission has its say once, however often a point is written
         np.testing.assert_allclose(result.confidences, after_transmission(said_by(TAUGHT)), rtol=1e-5)
         np.testing.assert_allclose(
@@ -185,8 +205,10 @@ def test_going_back_to_the_first_model_gives_what_it_said_at_first(tmp_path):
     scan = Scan(tmp_path / "a.nxs")
     scan.measure(MODEL)
     everything = np.arange(POINTS)
-    scan.ask_anew(TAUGHT, everything)
-    scan.ask_anew(MODEL, everything)
+    np.testing.assert_array_equal(painted(scan), drift_of(MODEL))
+    for stamp in (TAUGHT, MODEL):
+        scan.ask_anew(stamp, everything)
+        np.testing.assert_array_equal(painted(scan), drift_of(stamp))
     scan.stop()
     with open_result(scan.path) as result:
         assert [used.stamp for used in result.models] == [MODEL, TAUGHT]

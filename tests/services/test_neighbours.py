@@ -269,7 +269,7 @@ def test_another_model_brings_its_own_second_pass_or_none(tmp_path, second_pass)
     rest = scan.scan.run.not_by(OTHER)
     assert 0 < rest.size < POINTS
     asked = np.stack([OTHER_ALONE[scan.cell(index)] for index in rest.tolist()])
-    scan.scan.replace_scores(rest, asked, OTHER)
+    scan.scan.replace_scores(rest, asked, OTHER, drift=np.full(rest.size, np.nan, np.float32))
     scan.scan.emit(HERE)
     expected = OTHER_ALONE if second_pass is None else together(OTHER_ALONE, second_pass)
     assert scan.end().tobytes() == expected.tobytes()

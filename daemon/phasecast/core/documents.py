@@ -6,7 +6,7 @@ raw run's uid under ``raw_run_start``. Five streams follow, always as event page
 ``primary``   one row a scored point: ``point_index``, ``revision`` and the header's ``columns``.
 ``scores``    one row a point whose confidences are said anew after it was scored: withdrawn (NaN) or given back because
               later readings of I0 say so, or those of another model. ``point_index``, ``revision`` and the ``columns``
-              of the model: the confidences and which model gave them.
+              whose axis is one of `SCORE_AXES`: the confidences, which model gave them, and how strange it finds them.
 ``models``    one row a model that gives confidences from now on, in the order of its number: `MODEL_COLUMNS`.
               It is sent before the first page that names it.
 ``ledger``    one row a point whose entry changed: `LEDGER_COLUMNS` and the header's ``point_columns``.
@@ -69,3 +69,7 @@ SHARE_AXIS = "share"
 """`ColumnSpec.axis` of the column that holds what transmission made of the confidence of peak-less iron."""
 ALONE_AXIS = "class_alone"
 """`ColumnSpec.axis` of the confidences of each point by itself, where others take its neighbours into account."""
+DRIFT_AXIS = "drift"
+"""`ColumnSpec.axis` of the column that says how unlike everything that model knows a pattern is; NaN if it cannot."""
+SCORE_AXES = (CLASS_AXIS, MODEL_AXIS, SHARE_AXIS, ALONE_AXIS, DRIFT_AXIS)
+"""`ColumnSpec.axis` of all columns that are another model's once it was asked about a point."""

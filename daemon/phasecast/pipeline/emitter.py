@@ -137,9 +137,19 @@ class DerivedRun:
         """Return the points whose confidences another model gave."""
         return self._scores.not_by(self._models.number_of(stamp))
 
-    def replace_scores(self, indices: NDArray[np.int64], confidences: NDArray[np.float32], stamp: ModelStamp) -> None:
-        """Take what a model says of points that were scored before; published by the next turn that rejudges them."""
-        self._scores.keep_from(indices, confidences, self._number_of(stamp))
+    def replace_scores(
+        self,
+        indices: NDArray[np.int64],
+        confidences: NDArray[np.float32],
+        stamp: ModelStamp,
+        *,
+        drift: NDArray[np.float32],
+    ) -> None:
+        """Take what a model says of points that were scored before; published by the next turn that rejudges them.
+
+        Shapes are (points,), (points, classes) and, of what it finds strange, (points,).
+        """
+        self._scores.keep_from(indices, confidences, drift, self._number_of(stamp))
 
     def emit(self, turn: Turn, fold: ScanFold, position: CapturePosition | None) -> NDArray[np.int64]:
         """Publish what one turn changed; `position` is the newest record that was worked off.

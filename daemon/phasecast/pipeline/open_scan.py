@@ -149,9 +149,16 @@ class OpenScan:
             self.fold.replace(self.run.emit(turn, self.fold, position).tolist())
         return [point.received_s for point in turn.scored]
 
-    def replace_scores(self, indices: NDArray[np.int64], confidences: NDArray[np.float32], stamp: ModelStamp) -> None:
+    def replace_scores(
+        self,
+        indices: NDArray[np.int64],
+        confidences: NDArray[np.float32],
+        stamp: ModelStamp,
+        *,
+        drift: NDArray[np.float32],
+    ) -> None:
         """Take what another model says of points that have their result; `emit` publishes it."""
-        self.run.replace_scores(indices, confidences, stamp)
+        self.run.replace_scores(indices, confidences, stamp, drift=drift)
         self.fold.replace(indices.tolist())
 
     def close(self, now_s: float, position: CapturePosition | None) -> Mapping[str, object]:

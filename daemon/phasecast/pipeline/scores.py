@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import ALONE_AXIS, CLASS_AXIS, MODEL_AXIS, SHARE_AXIS
+from phasecast.core.documents import ALONE_AXIS, CLASS_AXIS, DRIFT_AXIS, MODEL_AXIS, SCORE_AXES, SHARE_AXIS
 from phasecast.core.result import ColumnSpec
 from phasecast.pipeline.neighbours import Said
 
@@ -40,7 +40,7 @@ class MetalRule:
 
 
 class Scores:
-    """Keeps one row a point of the confidences and of the model that gave them: a few bytes a class.
+    """Keeps one row a point of the confidences, of the model that gave them and of its drift: a few bytes a class.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ class Scores:
         *,
         metal: MetalRule | None = None,
     ) -> None:
-        kept_axes = (CLASS_AXIS, MODEL_AXIS, SHARE_AXIS, ALONE_AXIS)
-        self._specs = [column for column in columns if column.axis in kept_axes]
+        self._specs = [column for column in columns if column.axis in SCORE_AXES]
         self._alone = next((spec.name for spec in self._specs if spec.axis == ALONE_AXIS), None)
         self._share = next((spec.name for spec in self._specs if spec.axis == SHARE_AXIS), None)
         self._metal = metal if self._share is not None else None
         self._confidences = next((spec.name for spec in self._specs if spec.axis == CLASS_AXIS), None)
         self._model = next((spec.name for spec in self._specs if spec.axis == MODEL_AXIS), None)
+        self._drift = next((spec.name for spec in self._specs if spec.axis == DRIFT_AXIS), None)
         self._rows = {spec.name: _empty(spec, points) for spec in self._specs}
         for name, rows in (restored or {}).items():
             if name in self._rows:
@@ -92,13 +92,27 @@ class Scores:
             for name, rows in self._rows.items():
                 rows[indices] = columns[name]
 
-    def keep_from(self, indices: NDArray[np.int64], confidences: NDArray[np.float32], model: int) -> None:
-        """Keep what a model says of points that were scored before; confidences of shape (points, classes)."""
+    def keep_from(
+        self, indices: NDArray[np.int64], confidences: NDArray[np.float32], drift: NDArray[np.float32], model: int
+    ) -> None:
+        """Keep what a model says of points that were scored before.
+
+        Parameters
+        ----------
+        indices
+            The points.
+        confidences, drift
+            Shapes (points, classes) and (points,); see `DRIFT_AXIS`.
+        model
+            Its number.
+        """
         if self._confidences is not None and self._model is not None:
             self._rows[self._confidences][indices] = confidences
             self._rows[self._model][indices] = model
             if self._alone is not None:
                 self._rows[self._alone][indices] = confidences
+            if self._drift is not None:
+                self._rows[self._drift][indices] = drift
 
     def said(self, points: int) -> Said | None:
         """Return what is said of the points, with and without their neighbours; None where these are not asked.

@@ -99,5 +99,5 @@ class ModelSwap:
             axis=axis, tth_deg=bin_centres_deg(axis), intensity=flat, sigma=np.sqrt(flat), norm=np.ones_like(flat)
         )
         for _ in range(_WARM_CALLS):  # the first call pays for what libraries do then
-            classifier.confidences(pattern)
+            classifier.judge(pattern)
         return classifier

@@ -29,6 +29,7 @@ _PIECES_A_TURN = 4
 _LOOK_S = 1.0
 _PATTERN = ("intensity", "sigma", "norm")
 _Indices = NDArray[np.int64]
+_Judged = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class ReadRows(Protocol):
@@ -44,11 +45,11 @@ class _Piece:
     uid: ScanUid
     indices: _Indices
     classifier: Classifier
-    outcome: Future[NDArray[np.float32]]
+    outcome: Future[_Judged]
 
 
 class Rescorer:
-    """Goes over the points whose confidences are another model's than the one in use, frames first.
+    """Goes over the points that another model than the one in use judged, frames first.
 
     Patterns are read from the growing file and brought to the model's axis by `Rebinning`, in threads of its own; what
     the model says is taken over between two turns of the loop, by the loop.
@@ -166,7 +167,7 @@ class Rescorer:
         outcome = self._pool.submit(self._work, uid, piece, classifier)
         self._flying.append(_Piece(uid=uid, indices=piece, classifier=classifier, outcome=outcome))
 
-    def _work(self, uid: ScanUid, indices: _Indices, classifier: Classifier) -> NDArray[np.float32]:
+    def _work(self, uid: ScanUid, indices: _Indices, classifier: Classifier) -> _Judged:
         names = (*_PATTERN, *self._patterns.angle_names)
         first, end = int(indices[0]), int(indices[-1]) + 1
         if end - first <= 2 * len(indices):
@@ -175,7 +176,7 @@ class Rescorer:
         else:  # few points far from each other
             each = [self._read_rows(uid, names, index, index + 1) for index in indices.tolist()]
             rows = {name: np.concatenate([one[name] for one in each]) for name in names}
-        return self._patterns.confidences(rows, classifier)
+        return self._patterns.judge(rows, classifier)
 
     def _take_over(self, classifier: Classifier) -> bool:
         """Take over one outcome that is there; return False if none is."""
@@ -188,7 +189,8 @@ class Rescorer:
         if scan is None or piece.classifier is not classifier:
             return True
         if failure is None:
-            scan.replace_scores(piece.indices, piece.outcome.result(), classifier.stamp)
+            confidences, drift = piece.outcome.result()
+            scan.replace_scores(piece.indices, confidences, classifier.stamp, drift=drift)
             self.rescored += len(piece.indices)
         elif isinstance(failure, PhasecastError):
             logger.warning("points of scan %s keep their confidences: %s", piece.uid, failure)
@@ -217,8 +219,8 @@ class StoredPatterns:
         self._lock = Lock()
         self._known: dict[tuple[object, ...], Rebinning] = {}
 
-    def confidences(self, rows: Mapping[str, NDArray[Any]], classifier: Classifier) -> NDArray[np.float32]:
-        """Return confidences, shape (n, classes).
+    def judge(self, rows: Mapping[str, NDArray[Any]], classifier: Classifier) -> _Judged:
+        """Return confidences, shape (n, classes), and how strange the patterns are to the model, shape (n,).
 
         Parameters
         ----------
@@ -237,16 +239,15 @@ class StoredPatterns:
         angles, place = np.unique(
             np.stack([rows[name] for name in self.angle_names], axis=1), axis=0, return_inverse=True
         )
-        found = np.empty((len(rows["norm"]), len(classifier.classes)), np.float32)
+        count = len(rows["norm"])
+        confidences, drift = np.empty((count, len(classifier.classes)), np.float32), np.empty(count, np.float32)
         for number, angles_deg in enumerate(angles.tolist()):
             chosen = np.flatnonzero(place.reshape(-1) == number)
             part = {name: rows[name][chosen] for name in _PATTERN}
-            found[chosen] = self._at(tuple(angles_deg), part, classifier)
-        return found
+            confidences[chosen], drift[chosen] = self._at(tuple(angles_deg), part, classifier)
+        return confidences, drift
 
-    def _at(
-        self, angles_deg: tuple[float, ...], rows: Mapping[str, NDArray[Any]], classifier: Classifier
-    ) -> NDArray[np.float32]:
+    def _at(self, angles_deg: tuple[float, ...], rows: Mapping[str, NDArray[Any]], classifier: Classifier) -> _Judged:
         with self._lock:
             key = (angles_deg, classifier.axis)
             if key not in self._known:
@@ -254,4 +255,4 @@ class StoredPatterns:
                 geometry = None if arm is None else arm.geometry_at(angles_deg)
                 self._known[key] = self._integrator.rebinning(classifier.axis, geometry=geometry)
             rebinning = self._known[key]
-        return classifier.confidences(rebinning.apply(rows["intensity"], rows["sigma"], rows["norm"]))
+        return classifier.judge(rebinning.apply(rows["intensity"], rows["sigma"], rows["norm"]))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import ALONE_AXIS, MODEL_AXIS, SHARE_AXIS
+from phasecast.core.documents import ALONE_AXIS, SCORE_AXES
 from phasecast.core.errors import ResultFileError
 from phasecast.core.ledger import PointFlag, PointState
 from phasecast.core.record import CapturePosition
@@ -40,7 +40,7 @@ class UnfinishedResult:
     remarks
         Flags and reason that reducing its done points gave, index of the point to both; only where there are any.
     scores
-        Confidences of its points and the model that gave them, column to rows.
+        What models said of its points, column to rows; see `SCORE_AXES`.
     revisions
         How often what is said of its points was replaced, shape (points,), where another model was asked; else None.
     models
@@ -88,7 +88,7 @@ def find_results(folder: Path) -> tuple[list[UnfinishedResult], set[str]]:
                     meant = result.ledger["flags"].to_numpy() & np.uint32(PointFlag.NOT_CLASSIFIED) > 0
                     states[(states == PointState.DONE) & unscored & ~meant] = PointState.PENDING
                 for column in header.columns:
-                    if column.axis in (MODEL_AXIS, SHARE_AXIS, ALONE_AXIS):
+                    if column.axis in SCORE_AXES:
                         scores[column.name] = result.column(column.name).to_numpy()
                 models = result.models
                 # a replay comes to the revisions by itself, save those that a change of models or a neighbour made

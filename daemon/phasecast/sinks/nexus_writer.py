@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import DEFECT_COLUMNS, MODEL_COLUMNS
+from phasecast.core.documents import DEFECT_COLUMNS, MODEL_COLUMNS, SCORE_AXES
 from phasecast.core.ledger import PointState
 from phasecast.core.result import ResultHeader
 from phasecast.results import layout
@@ -37,6 +37,7 @@ class ResultWriter:
         self._header = header
         self._clock = clock
         self._paths = {column.name: layout.column_dataset(column.name, column.axis) for column in header.columns}
+        self._of_model = tuple(column.name for column in header.columns if column.axis in SCORE_AXES)
         paths = list(self._paths.values())
         paths += [layout.ledger_dataset(name) for name in layout.LEDGER_FILE_COLUMNS]
         paths += [f"{layout.SCALARS}/{column.name}" for column in header.point_columns]
@@ -93,8 +94,7 @@ class ResultWriter:
 
     def write_scores(self, columns: Columns) -> None:
         """Write what a model says alone, of points that were scored before; older revisions are left out."""
-        of_model = (layout.CONFIDENCES, layout.MODEL_OF_POINT, layout.METAL_SHARE, layout.CONFIDENCES_ALONE)
-        self._write_rows(columns, tuple(name for name, path in self._paths.items() if path in of_model))
+        self._write_rows(columns, self._of_model)
 
     def write_models(self, columns: Columns) -> None:
         """Append to the table of models; points name its rows from now on."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.documents import MODEL_AXIS
+from phasecast.core.documents import DRIFT_AXIS, MODEL_AXIS
 from phasecast.core.errors import BundleMismatchError, FrameError, GeometryError
 from phasecast.core.frame import Frame
 from phasecast.core.ledger import PointFlag
@@ -76,6 +76,7 @@ class XrdStage:
                 ColumnSpec(
                     name=DRIFT,
                     dtype="<f4",
+                    axis=DRIFT_AXIS,
                     description="distance from what the model learned from; 1: that of one simulated pattern in 1,000",
                 )
             )
