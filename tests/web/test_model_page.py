@@ -146,7 +146,8 @@ def test_blind_check_hides_the_prediction_and_ends_with_scores(place, tab):
     see(tab, ".pc-blind-scores", SAY("model.blind_untold", untold=1, points=30))
     score, shown = check.scores[1], tab.text(".pc-blind-scores").split("\n")
     assert shown[shown.index("Goethite") + 1 :][:4] == [
-        str(score.said), "1", str(score.untold), f"{score.precision:.2f} ({score.precision_low:.2f}–{score.precision_high:.2f})",
+        str(score.said), "1", str(score.untold),
+        f"{score.precision:.2f} ({score.precision_low:.2f}–{score.precision_high:.2f})",
     ]  # fmt: skip
     assert any(note["what"] == "blind_check" for note in read_notes(directory.results / "a.nxs"))
     assert {label.who for label in all_labels(directory)} == {"森"}, "blind answers are no labels"
