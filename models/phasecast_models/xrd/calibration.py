@@ -58,10 +58,8 @@ def expected_calibration_error(
 
     Naeini, Cooper, Hauskrecht, AAAI 2015.
     """
-    order = np.argsort(confidences, axis=None, kind="stable")
-    parts_confidence = np.array_split(np.ravel(confidences)[order].astype(np.float64), groups)
-    parts_label = np.array_split(np.ravel(labels)[order].astype(np.float64), groups)
-    gaps = [abs(c.mean() - y.mean()) * len(c) for c, y in zip(parts_confidence, parts_label, strict=True)]
+    parts = equal_groups(confidences, labels, groups=groups)
+    gaps = [abs(said.mean() - true.mean()) * len(said) for said, true in parts]
     return float(sum(gaps) / np.size(confidences))
 
 
@@ -73,13 +71,25 @@ def reliability(
     ``confidence`` and ``frequency`` are the mean confidence and the share of true labels of each group, by rising
     confidence (DeGroot and Fienberg, The Statistician 32:12, 1983).
     """
-    order = np.argsort(confidences, axis=None, kind="stable")
-    said = np.array_split(np.ravel(confidences)[order].astype(np.float64), groups)
-    true = np.array_split(np.ravel(labels)[order].astype(np.float64), groups)
+    parts = equal_groups(confidences, labels, groups=groups)
     return {
-        "confidence": [float(part.mean()) for part in said],
-        "frequency": [float(part.mean()) for part in true],
+        "confidence": [float(said.mean()) for said, _ in parts],
+        "frequency": [float(true.mean()) for _, true in parts],
     }
+
+
+def equal_groups(
+    confidences: NDArray[np.floating], labels: NDArray[np.floating], *, groups: int = 10
+) -> list[tuple[Floats, Floats]]:
+    """Return confidences and labels of all entries pooled, by rising confidence, in groups of equal size.
+
+    There are fewer groups where there are fewer entries than that: none is empty.
+    """
+    order = np.argsort(confidences, axis=None, kind="stable")
+    count = min(groups, order.size)
+    said = np.array_split(np.ravel(confidences)[order].astype(np.float64), count)
+    true = np.array_split(np.ravel(labels)[order].astype(np.float64), count)
+    return list(zip(said, true, strict=True))
 
 
 def f1_scores(confidences: NDArray[np.floating], labels: NDArray[np.floating], *, threshold: float = 0.5) -> Floats:

@@ -18,7 +18,8 @@ import torch
 
 from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle, write_bundle
 from phasecast_models.xrd.examples import Examples, LabelError
-from phasecast_models.xrd.label_metrics import label_metrics
+from phasecast_models.xrd.fit_spatial import has_maps, with_spatial
+from phasecast_models.xrd.label_metrics import label_metrics, label_reliability
 from phasecast_models.xrd.label_splits import FEWEST, Split, split_examples
 from phasecast_models.xrd.training import measure
 from phasecast_models.xrd.tuning import (
@@ -42,7 +43,7 @@ logger = logging.getLogger(__name__)
 _PLAN = FineTunePlan()
 _NO_SECOND_PASS = (
     "dropped: that of the base was learned from what the base says of a point, and the labels changed that; "
-    "phasecast_models.xrd.fit_spatial learns one anew"
+    "phasecast_models.xrd.fit_spatial learns one anew, for the shipped classes and axis"
 )
 
 
@@ -134,7 +135,12 @@ def fine_tune(
             metrics=metrics,
             neighbours=None if base.neighbours is None else {"none": _NO_SECOND_PASS},
         )
-        load_bundle(folder)
+        raise_if(cancelled)
+        made = load_bundle(folder)
+        if base.neighbours is not None and plan.maps and has_maps(base):
+            progress(f"learns from {plan.maps} simulated maps how neighbours have their say")
+            made = with_spatial(made, folder, seed=plan.seed, maps=plan.maps, check=lambda: raise_if(cancelled))
+            progress(_summary_of_maps(made))
         raise_if(cancelled)
         folder.chmod(0o755)
         os.rename(folder, output)
@@ -162,8 +168,14 @@ def _before_and_after(
         on_labels = tuned_confidences(base, state, test)
         on_simulation = state.confidences(inputs, base.block)
         tables[when] = {
-            "labels": label_metrics(on_labels, test.labels, base.classes, seed=plan.seed),
-            "simulation": measure(on_simulation, truth, base.classes),
+            "labels": {
+                **label_metrics(on_labels, test.labels, base.classes, seed=plan.seed),
+                "reliability": label_reliability(on_labels, test.labels),
+            },
+            "simulation": {
+                **measure(on_simulation, truth, base.classes),
+                "reliability": label_reliability(on_simulation, truth),
+            },
         }
     simulation = tables["after"]["simulation"]
     assert isinstance(simulation, dict)
@@ -217,6 +229,15 @@ def _summary(metrics: Mapping[str, object]) -> str:
             f"{on['labels']} held-out labels, {sim['macro_f1']:.3f} on simulation"
         )
     return "; ".join(parts)
+
+
+def _summary_of_maps(made: Bundle) -> str:
+    table = made.card["neighbours"]
+    assert isinstance(table, dict)
+    return (
+        f"on simulated maps: macro-F1 {table['macro_f1_alone']:.3f} point by point, "
+        f"{table['macro_f1_with_neighbours']:.3f} with neighbours"
+    )
 
 
 def _require_fit(base: Bundle, examples: Examples) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from phasecast_models.xrd.calibration import expected_calibration_error, f1_scores
+from phasecast_models.xrd.calibration import equal_groups, expected_calibration_error, f1_scores
 
 Floats = NDArray[np.float64]
 
@@ -76,6 +76,31 @@ def label_metrics(
         "exact_match_high": round(high, 4),
         "ece": round(expected_calibration_error(confidences, labels), 4),
         "classes": per_class,
+    }
+
+
+def label_reliability(
+    confidences: NDArray[np.floating], labels: NDArray[np.floating], *, groups: int = 10
+) -> dict[str, list[float]]:
+    """Return a reliability diagram of few labels, with the 95 % Wilson interval of each frequency, as a table.
+
+    The groups are those of `calibration.reliability`. Intervals take entries as independent; the classes of one pattern
+    and the patterns of one sample are not quite, so they are a lower bound.
+
+    Parameters
+    ----------
+    confidences, labels
+        Shape (n, classes), n >= 1; labels 0 or 1.
+    groups
+        Groups to make; fewer where there are fewer entries.
+    """
+    parts = equal_groups(confidences, labels, groups=groups)
+    ends = [wilson(float(true.sum()), len(true)) for _, true in parts]
+    return {
+        "confidence": [round(float(said.mean()), 5) for said, _ in parts],
+        "frequency": [round(float(true.mean()), 5) for _, true in parts],
+        "low": [round(low, 5) for low, _ in ends],
+        "high": [round(high, 5) for _, high in ends],
     }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from phasecast_models.xrd.calibration import expected_calibration_error, f1_scores, fit_calibration
+from phasecast_models.xrd.calibration import expected_calibration_error, f1_scores, fit_calibration, reliability
 
 
 def test_distorted_logits_are_straightened() -> None:
@@ -23,6 +23,12 @@ def test_calibration_error_in_closed_form() -> None:
     labels = np.tile([1.0, 0.0], 500)
     assert expected_calibration_error(np.full(1000, 0.5), labels) == pytest.approx(0)
     assert expected_calibration_error(np.full(1000, 0.8), labels) == pytest.approx(0.3)
+
+
+def test_fewer_entries_than_groups_leave_no_group_empty() -> None:
+    said, true = np.array([[0.2, 0.8, 0.4]]), np.array([[0.0, 1.0, 1.0]])
+    assert expected_calibration_error(said, true) == pytest.approx((0.2 + 0.6 + 0.2) / 3)
+    assert reliability(said, true) == {"confidence": [0.2, 0.4, 0.8], "frequency": [0, 1, 1]}
 
 
 def test_f1_in_closed_form() -> None:

@@ -18,7 +18,7 @@ from phasecast_models.xrd.patterns import simulate_patterns
 from phasecast_models.xrd.task import BL16XU_TASK
 from phasecast_models.xrd.tuning import replay_of, simulate_replay, simulated_inputs
 
-TINY = FineTunePlan(replay=128, epochs=2, calibration_replay=256, measured_replay=256)
+TINY = FineTunePlan(replay=128, epochs=2, calibration_replay=256, measured_replay=256, maps=0)
 SHIFT = 4
 """Bins by which the instrument of the labels is out of line: the simulated zero errs by 0.04 deg, this by 0.4."""
 
@@ -71,6 +71,9 @@ def test_card_says_whose_labels_and_what_they_changed(base: Bundle, trained: tup
         assert held_out["labels"] == training["measured"]
         assert held_out["macro_f1_low"] <= held_out["macro_f1"] <= held_out["macro_f1_high"]
         assert metrics[when]["simulation"]["patterns"] == TINY.measured_replay
+        for table in metrics[when].values():
+            assert table["reliability"]["confidence"] == sorted(table["reliability"]["confidence"])
+            assert len(table["reliability"]["frequency"]) == 10
     assert metrics["after"]["labels"]["macro_f1"] > metrics["before"]["labels"]["macro_f1"]
     assert [path.name for path in folder.parent.iterdir()] == ["ours"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phasecast_models.xrd.label_metrics import label_metrics, macro_f1_interval, wilson
+from phasecast_models.xrd.label_metrics import label_metrics, label_reliability, macro_f1_interval, wilson
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,24 @@ def test_macro_f1_takes_classes_that_occur() -> None:
 
 def test_labels_of_nothing_have_no_macro_f1() -> None:
     assert macro_f1_interval(np.zeros((5, 2)), np.zeros((5, 2))) == (0.0, 0.0, 0.0)
+
+
+def test_reliability_of_calibrated_confidences_lies_on_the_diagonal_within_its_intervals() -> None:
+    rng = np.random.default_rng(4)
+    said = rng.beta(0.2, 1.0, (400, 9))
+    table = label_reliability(said, (rng.random(said.shape) < said).astype(float))
+    assert table["confidence"] == sorted(table["confidence"])
+    inside = [
+        low <= confidence <= high
+        for confidence, low, high in zip(table["confidence"], table["low"], table["high"], strict=True)
+    ]
+    assert sum(inside) >= 9
+    assert all(
+        low <= share <= high for share, low, high in zip(table["frequency"], table["low"], table["high"], strict=True)
+    )
+
+
+def test_four_labels_are_too_few_to_say_much_of_reliability() -> None:
+    table = label_reliability(np.full((4, 2), 0.9), np.ones((4, 2)))
+    assert len(table["confidence"]) == 8, "no group is empty"
+    assert table["low"] == pytest.approx([0.2065] * 8, abs=1e-3)
