@@ -133,6 +133,7 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
         assert read_active(directory).model == model.key == trained(1)
         assert model.owner == "Sato group"
         assert not model.damage
+        assert load_bundle(model.folder).neighbours is not None, "as its base has"
         time_of.wait(lambda: setup.status["model"]["owner"] == "Sato group", "the status")
         time_of.wait(time_of.settled, "the map scored anew")
         assert setup.status["scans"][0]["frames"] > frames, "frames came while the model learned"

@@ -31,7 +31,14 @@ MAPS, HELD_OUT_MAPS, MAP_SHAPE = 24, 6, (32, 32)
 _HIDDEN = 12
 
 
-def with_spatial(bundle: Bundle, output: Path, *, seed: int = 1, maps: int = MAPS) -> Bundle:
+def has_maps(bundle: Bundle) -> bool:
+    """Tell whether maps can be simulated for a bundle: it has the shipped classes and axis."""
+    return bundle.classes == CLASSES and bundle.axis == BL16XU_TASK.axis
+
+
+def with_spatial(
+    bundle: Bundle, output: Path, *, seed: int = 1, maps: int = MAPS, check: Callable[[], None] = lambda: None
+) -> Bundle:
     """Learn a second pass for a bundle, write both into a new one and return that; the first pass stays as it is.
 
     Parameters
@@ -39,25 +46,28 @@ def with_spatial(bundle: Bundle, output: Path, *, seed: int = 1, maps: int = MAP
     bundle
         Of the shipped classes and axis, for which maps are simulated; a pass that it has is replaced.
     output
-        Folder to write; created if missing.
+        Folder to write; created if missing. It may be the bundle's own as long as nobody reads it.
     seed
         Of weights, order and maps.
     maps
         How many maps it learns from. A fifth as many and `HELD_OUT_MAPS` at most are measured on, all of the training
         side: the hidden domain judges and teaches nothing.
+    check
+        Called at every map and round; what it raises ends the learning, before anything is written.
 
     Raises
     ------
     SpatialError
         If no maps can be simulated for the bundle, or ``maps`` is below two.
     """
-    if bundle.classes != CLASSES or bundle.axis != BL16XU_TASK.axis:
+    if not has_maps(bundle):
         raise SpatialError(
             f"{bundle.name}: maps are simulated for the shipped classes and for {BL16XU_TASK.axis} alone - use this "
             "bundle without a second pass"
         )
 
     def first_pass(item: SimulatedMap) -> NDArray[np.float32]:
+        check()
         said = bundle.confidences(item.intensity, bundle.axis.tth_deg, item.sigma, threads=1)
         return said.reshape(*item.shape, -1)
 
@@ -67,7 +77,7 @@ def with_spatial(bundle: Bundle, output: Path, *, seed: int = 1, maps: int = MAP
     for item in taught:  # the patterns of one map at a time are enough
         logits.append(logits_of(first_pass(item)))
         truths.append(item.labels_visible.reshape(*item.shape, -1))
-    fitted = _fit(logits, truths, seed=seed)
+    fitted = _fit(logits, truths, seed=seed, check=check)
     measured = min(HELD_OUT_MAPS, max(2, maps // 5))
     held_out = (simulated_map(*MAP_SHAPE, seed=first_seed + 500 + number, hidden=False) for number in range(measured))
     figures = _figures(fitted, held_out, first_pass)
@@ -152,6 +162,7 @@ def _fit(
     seed: int,
     edge: float = 1.0,
     epochs: int = 30,
+    check: Callable[[], None] = lambda: None,
 ) -> SpatialPass:
     if len(logits) < 2:
         raise SpatialError("a second pass is learned from two maps or more: the edges of one map are no rule")
@@ -167,6 +178,7 @@ def _fit(
             torch.from_numpy(np.concatenate([part[1] for part in parts]).astype(np.float32)),
             torch.Generator().manual_seed(seed),
             epochs,
+            check,
         )
     finally:
         torch.set_num_threads(threads)
@@ -179,7 +191,9 @@ def _fit(
     )
 
 
-def _descend(x: Tensor, y: Tensor, generator: torch.Generator, epochs: int) -> tuple[nn.Linear, nn.Linear]:
+def _descend(
+    x: Tensor, y: Tensor, generator: torch.Generator, epochs: int, check: Callable[[], None]
+) -> tuple[nn.Linear, nn.Linear]:
     """Fit both layers; what they say is added to the point's own logits, and starts near nothing."""
     classes = y.shape[1]
     first, second = nn.Linear(x.shape[1], _HIDDEN), nn.Linear(_HIDDEN, classes)
@@ -191,6 +205,7 @@ def _descend(x: Tensor, y: Tensor, generator: torch.Generator, epochs: int) -> t
     optimiser = torch.optim.AdamW([*first.parameters(), *second.parameters()], lr=1e-2, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     for _ in range(epochs):
+        check()
         order = torch.randperm(len(x), generator=generator)
         for start in range(0, len(x), 1024):
             rows = order[start : start + 1024]

@@ -52,6 +52,8 @@ class FineTunePlan:
         patterns.
     measured_replay
         Simulated patterns that tell whether anything was forgotten.
+    maps
+        Simulated maps that a second pass is learned from anew where the base has one; 0: the new bundle has none.
     seed, threads
         Seed of every draw; threads of the network.
     """
@@ -67,6 +69,7 @@ class FineTunePlan:
     calibration_replay: int = 4000
     calibration_pull: float = 20.0
     measured_replay: int = 4000
+    maps: int = 24
     seed: int = 1
     threads: int = 1
 

@@ -9,7 +9,7 @@ import pytest
 from phasecast_models.xrd.axis import CLASSES
 from phasecast_models.xrd.bundle import Bundle, load_bundle
 from phasecast_models.xrd.examples import Examples
-from phasecast_models.xrd.fine_tuning import FineTunePlan, fine_tune
+from phasecast_models.xrd.fine_tuning import FineTunePlan, TrainingCancelledError, fine_tune
 from phasecast_models.xrd.fit_spatial import fit_spatial, with_spatial
 from phasecast_models.xrd.patterns import simulate_patterns
 from phasecast_models.xrd.simulated_maps import SimulatedMap, simulated_map
@@ -165,15 +165,43 @@ def test_bundles_without_a_second_pass_say_so(bundles: tuple[Bundle, Bundle], tm
         take_spatial(tensors)
 
 
-def test_labels_drop_it_and_the_card_says_why(bundles: tuple[Bundle, Bundle], tmp_path: Path) -> None:
+def test_what_learns_from_labels_learns_its_own_second_pass_or_says_why_it_has_none(
+    bundles: tuple[Bundle, Bundle], unseen: SimulatedMap, tmp_path: Path
+) -> None:
     simulated = simulate_patterns(24, seed=5)
     intensity, sigma = simulated.draw(np.random.default_rng(5))
     examples = Examples(
         intensity=intensity, sigma=sigma, labels=simulated.labels, samples=np.array([f"s{k % 4}" for k in range(24)])
     )
-    plan = FineTunePlan(replay=64, epochs=1, calibration_replay=128, measured_replay=128)
-    learned = fine_tune(bundles[1], examples, tmp_path / "ours", plan=plan)
-    assert learned.neighbours is None
-    table = learned.card["neighbours"]
+    plan = FineTunePlan(replay=64, epochs=1, calibration_replay=128, measured_replay=128, maps=2)
+    told: list[str] = []
+    learned = fine_tune(bundles[1], examples, tmp_path / "ours", plan=plan, owner="A. Sato", progress=told.append)
+    alone = fine_tune(bundles[1], examples, tmp_path / "alone", plan=replace(plan, maps=0))
+    assert alone.neighbours is None
+    table = alone.card["neighbours"]
     assert isinstance(table, dict)
     assert table["none"].startswith("dropped")
+    # what a point says by itself is the same, and so is all that the card says of the labels
+    first = [made.confidences(unseen.intensity, made.axis.tth_deg, unseen.sigma) for made in (learned, alone)]
+    assert first[0].tobytes() == first[1].tobytes()
+    assert learned.card["owner"] == "A. Sato"
+    assert learned.card["metrics"] == alone.card["metrics"]
+    table = learned.card["neighbours"]
+    assert isinstance(table, dict)
+    assert table["maps"] == 2
+    assert any("with neighbours" in line for line in told)
+    # its own: learned from what it says of a point, which is not what the base says
+    assert learned.neighbours is not None
+    assert bundles[1].neighbours is not None
+    assert learned.neighbours.first.tobytes() != bundles[1].neighbours.first.tobytes()
+    assert learned.second_pass(first[0].reshape(*unseen.shape, -1)) is not None
+
+    # stopped while it learns from maps: the bundle of points is whole by then, and yet nothing is left
+    def stopped() -> bool:
+        return any("simulated maps" in line for line in told)
+
+    told.clear()
+    with pytest.raises(TrainingCancelledError):
+        fine_tune(bundles[1], examples, tmp_path / "never", plan=plan, progress=told.append, cancelled=stopped)
+    assert "simulated maps" in told[-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "ours"]
