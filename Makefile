@@ -69,6 +69,7 @@ browser:
 
 screenshots: setup browser
 	$(BIN)/python -m phasecast.services.screenshots docs/images
+	$(BIN)/python -m phasecast.services.reliability_picture bl16xu-rust docs/images/reliability-bl16xu-rust.svg
 
 clean:
 	rm -rf $(VENV) $(DEMO_DATA)

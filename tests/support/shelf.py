@@ -29,9 +29,17 @@ def put_model(directory, version="1", *, owner="Sato group", before=0.5, after=0
     card["metrics"] = {
         when: {
             "labels": {
+                "labels": 8,
                 "macro_f1": value,
                 "macro_f1_low": value - 0.1,
                 "macro_f1_high": value + 0.1,
+                "ece": 0.1 * (1 - value),
+                "reliability": {
+                    "confidence": [0.0003, 0.02, 0.4, 0.97],
+                    "frequency": [0.0, 0.05, 0.5, 1.0],
+                    "low": [0.0, 0.01, 0.2, 0.8],
+                    "high": [0.1, 0.2, 0.8, 1.0],
+                },
                 "classes": {
                     name: {"positive": 4, "f1": value, "f1_low": value - 0.2, "f1_high": value + 0.05}
                     for name in CLASSES

@@ -71,6 +71,14 @@ def test_people_train_choose_and_go_back(place, tab):
     card = tab.text(".pc-model-card")
     assert "0.50 (0.30–0.55)" in card
     assert SAY("model.card_by_sample", samples="B-1") in card
+    study = load_bundle("bl16xu-rust").card["study"]["hidden"]
+    see(tab, ".pc-reliability", SAY("model.reliability_stated", ece=f"{study['ece']:.4f}"))
+    tab.wait("phasecastProbe.model('reliability-0-after').data.x.length === 10")
+    tab.wait("phasecastProbe.pixels('reliability-0') !== null")
+    inside = tab.page.evaluate("phasecastProbe.view('reliability-0').frame.bbox.width")
+    assert inside > 200, "a figure that was laid out while it was hidden"
+    assert tab.data("reliability-0-after")["true"] == [f"{value:.4f}" for value in study["reliability"]["frequency"]]
+    assert tab.data("reliability-0-before")["x"] == []
     # nobody is anonymous
     find(".pc-model-use").click()
     see(tab, ".pc-model-answer", SAY("page.name_first"))
@@ -80,6 +88,9 @@ def test_people_train_choose_and_go_back(place, tab):
     see(tab, ".pc-model-answer", SAY("answer.model_in_use", model="bl16xu-rust-1"))
     see(tab, ".pc-model-active", "Sato group")
     see(tab, ".pc-model-history", SAY("model.event_in_use"))
+    see(tab, ".pc-reliability", SAY("model.reliability_before", ece="0.05"))
+    see(tab, ".pc-reliability", SAY("model.reliability_after", ece="0.01"))
+    tab.wait("phasecastProbe.model('reliability-0-before').data.x.length === 4")
     find(".pc-model-back button").click()
     see(tab, ".pc-model-answer", SAY("answer.model_in_use", model="bl16xu-rust"))
     see(tab, ".pc-model-active", SAY("model.nobody"))

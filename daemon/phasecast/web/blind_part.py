@@ -71,8 +71,9 @@ class BlindPart:
         )
         self._next.on_click(lambda _: self._answer())
         self._cannot_tell = pn.widgets.Button(
-            label=words("model.blind_cannot_tell"), css_classes=["pc-blind-cannot-tell"], width=230
-        )
+            label=words("model.blind_cannot_tell"), color="primary", variant="outline",
+            css_classes=["pc-blind-cannot-tell"], width=230,
+        )  # fmt: skip
         self._cannot_tell.on_click(lambda _: self._answer(cannot_tell=True))
         self._plot = PatternPlot(words, session.theme, name="blind")
         self._classes.param.watch(soon(lambda _: self._draw_pattern()), "value")

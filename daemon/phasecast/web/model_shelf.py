@@ -106,6 +106,10 @@ class ModelShelfPart:
         stamp = scan.header.model if scan is not None else None
         return stamp.name if stamp is not None else ""
 
+    def model_in_use(self, scan: LiveScan | None) -> ShelfModel | None:
+        """Return the model in use with its card; None if it is neither on the shelf nor came with the program."""
+        return self._find(self.in_use(scan))
+
     def _read(self) -> None:
         directory = self._hub.directory
         self._problem = ""

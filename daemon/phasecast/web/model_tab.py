@@ -17,6 +17,7 @@ from phasecast.web.model_card import card_html, newest_trained
 from phasecast.web.model_queue import ModelQueuePart
 from phasecast.web.model_shelf import ModelShelfPart
 from phasecast.web.model_training import ModelTrainingPart
+from phasecast.web.reliability_part import ReliabilityPart
 from phasecast.web.session import Session
 from phasecast.web.theme import PARTS
 
@@ -42,13 +43,14 @@ class ModelTab:
         self._read_s = -_READ_S
         self._shelf = ModelShelfPart(hub, session)
         self._training = ModelTrainingPart(hub, session)
+        self._reliability = ReliabilityPart(session)
         self._queue = ModelQueuePart(hub, session)
         self._blind = BlindPart(hub, session)
         self._card, self._note = (
             pn.pane.HTML("", stylesheets=[PARTS], css_classes=[f"pc-model-{name}"], sizing_mode="stretch_width")
             for name in ("card", "note")
         )
-        parts = (self._shelf.panel, self._training.panel, self._card)
+        parts = (self._shelf.panel, self._training.panel, self._card, self._reliability.panel)
         left = pn.Column(*parts, sizing_mode="stretch_width", min_width=560)
         self._of_scan = pn.Column(self._blind.panel, self._queue.panel, sizing_mode="stretch_width", visible=False)
         right = pn.Column(self._note, self._of_scan, sizing_mode="stretch_width", min_width=480)
@@ -58,6 +60,7 @@ class ModelTab:
         """Bring all parts up to date."""
         self._shelf.show(scan)
         self._training.show(scan)
+        self._reliability.show(self._shelf.model_in_use(scan))
         names = self._class_names(scan)
         newest = newest_trained(self._shelf.models)
         _say(self._card, card_html(*newest, self._words, names) if newest is not None else "")
