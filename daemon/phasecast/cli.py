@@ -72,6 +72,7 @@ bench_app.command("live")(bench.bench_live)
 bench_app.command("files")(bench.bench_files)
 bench_app.command("page")(bench.bench_page)
 bench_app.command("classify")(bench.bench_classify)
+bench_app.command("rescore")(bench.bench_rescore)
 bench_app.command("decode")(bench.bench_decode)
 bench_app.command("replay")(bench.bench_replay)
 

@@ -17,14 +17,18 @@ from phasecast.pipeline.desk import ticket_of
 from phasecast.pipeline.emitter import DerivedRun
 from phasecast.pipeline.fold import FoldRules, ScanFold
 from phasecast.pipeline.join import JoinRule
+from phasecast.pipeline.open_scan import DeskRules, OpenScan
 from phasecast.pipeline.scores import MetalRule
+from phasecast.profiles import load_profile
 from phasecast.results import layout, open_result
 from phasecast.results.composed_map import ComposedMap
 from phasecast.results.follow import ResultFollower
+from phasecast.services.rescoring import Rescorer
 from phasecast.services.unfinished_results import find_results
+from phasecast.services.xrd_stage import build_stage
 from phasecast.sinks.nexus import NexusSink
 from support.documents import CLASS_IDS, MODEL, make_header
-from support.scans import scan_start, scan_stop, tidy_scan
+from support.scans import UID, scan_start, scan_stop, tidy_scan
 
 ROWS, COLUMNS, BINS = 4, 8, 20
 POINTS = ROWS * COLUMNS
@@ -230,6 +234,18 @@ def test_points_are_said_anew_when_the_empty_beam_is_measured_at_last(tmp_path):
         said = said_by(MODEL)
         said[:, IRON] *= factor(known)
         np.testing.assert_allclose(result.confidences, said, rtol=1e-5, atol=1e-7)
+
+
+def test_a_scan_stays_open_while_a_model_is_loaded_for_it(tmp_path):
+    scan = Scan(tmp_path / "a.nxs")
+    now = OpenScan(fold=scan.fold, run=scan.run, newest_s=0.0, grace_s=1.0)
+    stage = build_stage(load_profile("bl16xu"), device="cpu")
+    scan.fold.set_stop(scan_stop(0, 2000.0))
+    with Rescorer(stage=stage, open_scans=lambda: {UID: now}, read_rows=scan.sink.read_rows) as rescorer:
+        for loading in (True, False):
+            rescorer.step(busy=False, loading=loading)
+            assert now.is_over(DeskRules(), quiet_s=1e6) is not loading
+    scan.sink.close()
 
 
 def test_a_map_of_two_scans_tells_the_models_of_both_apart(killed, tmp_path):

@@ -28,11 +28,14 @@ def bench_live(
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Keep the data here, 50 kB a point; default: thrown away.")
     ] = None,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Another model comes into use halfway; what that costs the frames.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a simulated scan through the live service: rate, latency, memory, and is every frame accounted for.
 
-    Exit status 0 only if every frame is accounted for and every point is done.
+    Exit status 0 only if every frame is accounted for and every point is done, with --swap by the new model.
 
     Example: phasecast bench live --rate 100 --points 3000
     """
@@ -40,7 +43,7 @@ def bench_live(
     from phasecast.services.bench_live import bench_live as measure
     from phasecast.services.bench_scan import is_complete
 
-    report = measure(BenchLiveOptions(rate_hz=rate, points=points, data_dir=data_dir))
+    report = measure(BenchLiveOptions(rate_hz=rate, points=points, data_dir=data_dir, swap=swap))
     _show(report, format_report, as_json)
     if not is_complete(report):
         raise typer.Exit(1)
@@ -84,6 +87,29 @@ def bench_classify(
 
     report = measure(model=model)
     _show(report, format_report, as_json)
+
+
+def bench_rescore(
+    points: Annotated[int, typer.Option(min=1, help="Points of the map.")] = 114_198,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that ask the model.")] = 2,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Keep the map here, 10 kB a point; default: thrown away.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time how long another model is asked about every point of a map that an earlier one judged.
+
+    Exit status 0 only if every point is the new model's in the end.
+
+    Example: phasecast bench rescore
+    """
+    from phasecast.services.bench_rescore import BenchRescoreOptions, format_report
+    from phasecast.services.bench_rescore import bench_rescore as measure
+
+    report = measure(BenchRescoreOptions(points=points, threads=threads, data_dir=data_dir))
+    _show(report, format_report, as_json)
+    if report["points_by_new_model"] != report["points"]:
+        raise typer.Exit(1)
 
 
 def bench_decode(as_json: AsJson = False) -> None:

@@ -29,6 +29,7 @@ def simulate_xrd(
     truth: Annotated[Path | None, typer.Option(help="File to write the true map to.")] = None,
     announce: Annotated[Path | None, typer.Option(help="File to write the addresses to.")] = None,
     start_when: Annotated[Path | None, typer.Option(help="Start when this path exists.")] = None,
+    end_when: Annotated[Path | None, typer.Option(help="Measure the last point when this path exists.")] = None,
     fault: Annotated[
         list[str] | None, typer.Option(help="Something that goes wrong, e.g. drop_triggers=7,9 or no_stop=true.")
     ] = None,
@@ -100,6 +101,7 @@ def simulate_xrd(
             truth=truth,
             announce=announce,
             start_when=start_when,
+            end_when=end_when,
             faults=parse_faults(fault or []),
             stage=StageAxes.parse(stage),
             letter=letter,

@@ -74,7 +74,7 @@ class OpenScan:
     closed_by
         Person who declared it over.
     is_held
-        Whether it is kept open although it is over, because another model is still being asked about its points.
+        Whether it is kept open although it is over, because another model is being loaded or asked about its points.
     """
 
     fold: ScanFold

@@ -46,12 +46,15 @@ class StepReport:
         Points that got a result.
     backlog
         Whether it took as many records as a turn may, so that more are likely to wait.
+    latencies_s
+        Time from receipt to published result of each point that got one.
     """
 
     records: int
     frames: int
     scored: int
     backlog: bool
+    latencies_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,8 @@ class Runner:
             self._newest_s = max(self._newest_s, records[-1].received_s)
         scored = self._desk.emit(self._position)
         done_s = self._clock()
-        self._latencies_s.extend(done_s - received_s for received_s in scored)
+        latencies_s = tuple(done_s - received_s for received_s in scored)
+        self._latencies_s.extend(latencies_s)
         if records:
             # while old records are worked off, time is theirs: a backlog must not look like silence
             self._desk.close_due(self._newest_s, self._position, listening_since_s=self._segment_since_s)
@@ -163,6 +167,7 @@ class Runner:
             frames=len(outcomes),
             scored=len(scored),
             backlog=len(records) == self._max_records,
+            latencies_s=latencies_s,
         )
 
     def drain(self) -> None:

@@ -1,5 +1,6 @@
 """Measures the live service beside a simulated beamline: does it keep up, how late is it, what does it need."""
 
+import math
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.services.bench_scan import bench_folder, raster_shape, watched_scan
+from phasecast.services.bench_swap import SwapHalfway, format_swap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +24,14 @@ class BenchLiveOptions:
         Points of the scan, rounded up to whole rows of at most 1000.
     data_dir
         Where to keep what was recorded; None for a temporary folder.
+    swap
+        Whether another model comes into use in the middle of the scan.
     """
 
     rate_hz: float = 100.0
     points: int = 3000
     data_dir: Path | None = None
+    swap: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -49,9 +54,15 @@ def bench_live(options: BenchLiveOptions) -> dict[str, Any]:
     with ExitStack() as stack:
         root = bench_folder(stack, options.data_dir, "bench")
         directory = DataDirectory(root).create()
-        scan = stack.enter_context(watched_scan(directory, shape=options.shape, rate_hz=options.rate_hz))
+        swap = SwapHalfway(directory, points=math.prod(options.shape)) if options.swap else None
+        end_when = swap.in_use if swap is not None else None
+        scan = stack.enter_context(
+            watched_scan(directory, shape=options.shape, rate_hz=options.rate_hz, end_when=end_when)
+        )
         scan.begin()
-        return {**scan.finish(), "cpus": os.cpu_count(), "load_before": load}
+        figures = scan.finish(swap.look) if swap is not None else scan.finish()
+        figures["swap"] = swap.report(scan.result) if swap is not None else None
+        return {**figures, "cpus": os.cpu_count(), "load_before": load}
 
 
 def format_report(report: dict[str, Any]) -> str:
@@ -71,6 +82,8 @@ def format_report(report: dict[str, Any]) -> str:
         f"daemon: {_number(share, 2)} cores, peak memory {_number(report['daemon_memory_peak_mb'])} MB; "
         + ", ".join(f"{_number(value)} MB at {float(part):.0%}" for part, value in memory.items()),
     ]
+    if report["swap"] is not None:
+        lines += format_swap(report["swap"], report["points"])
     if report["doubt"]:
         lines.append(f"doubt: {report['doubt']}")
     return "\n".join(lines)

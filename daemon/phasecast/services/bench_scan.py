@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,11 +99,16 @@ class WatchedScan:
         """Let the scan start."""
         self.live.begin()
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self, also: Callable[[dict[str, Any]], None] = lambda status: None) -> dict[str, Any]:
         """Follow the scan to its end and return its figures.
 
         Latencies are the daemon's own: from the receipt of the later of frame and position to the end of the turn
         that published the result, over the last 10,000 points.
+
+        Parameters
+        ----------
+        also
+            Called with the status of the daemon again and again, to look at it and do what is due.
 
         Raises
         ------
@@ -113,7 +118,9 @@ class WatchedScan:
         watch = _Watch(pid=self.live.daemon.process.pid, points=self.points)
         while self.live.daemon.process.poll() is None:
             self.live.beamline.must_live()
-            watch.look(self.live.status)
+            said = self.live.status
+            watch.look(said)
+            also(said)
             time.sleep(POLL_S)
         self.live.daemon.must_live()
         self.live.beamline.process.wait()
@@ -141,8 +148,12 @@ class WatchedScan:
 
 
 @contextmanager
-def watched_scan(directory: DataDirectory, *, shape: tuple[int, int], rate_hz: float) -> Iterator[WatchedScan]:
+def watched_scan(
+    directory: DataDirectory, *, shape: tuple[int, int], rate_hz: float, end_when: Path | None = None
+) -> Iterator[WatchedScan]:
     """Start beamline and daemon, each in a process and on a core of its own, ready for `WatchedScan.begin`.
+
+    The last point waits for the path `end_when`, if one is given.
 
     Raises
     ------
@@ -153,6 +164,7 @@ def watched_scan(directory: DataDirectory, *, shape: tuple[int, int], rate_hz: f
     pinned = (cores[0], cores[1]) if len(cores) > 1 else None
     simulate = ["-o", "simplon://127.0.0.1:0", "--json", "--shape", f"{shape[0]}x{shape[1]}", "--rate", str(rate_hz)]
     simulate += ["--exposure", str(_EXPOSURE_S)]
+    simulate += ["--end-when", str(end_when)] if end_when is not None else []
     with ExitStack() as stack:
         live = start_simulated_live(
             stack, directory, simulate=simulate, live=["--device", "cpu", "--once", "--catalog", "none"],
@@ -184,5 +196,7 @@ def account(result: Path, frames_sent: int) -> dict[str, Any]:
 
 
 def is_complete(report: dict[str, Any]) -> bool:
-    """Tell whether every frame is accounted for and every point is done."""
-    return not report["frames_unaccounted"] and report["frames_done"] == report["points"]
+    """Tell whether every frame is accounted for and every point is done, and by the new model if one came into use."""
+    swap = report.get("swap")
+    swapped = swap is None or swap["points_by_new_model"] == report["points"]
+    return swapped and not report["frames_unaccounted"] and report["frames_done"] == report["points"]

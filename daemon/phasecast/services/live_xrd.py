@@ -91,7 +91,7 @@ class LiveService:
             report = self.runner.step()
             self.requests.step(caught_up=not report.records)
             self.declaring.follow_log()
-            self.models.step(busy=report.backlog, frames=report.frames > 0)
+            self.models.step(busy=report.backlog, frames=report.frames > 0, latencies_s=report.latencies_s)
             self.status.write(self.describe)
             if not report.records and not self.models.is_busy:
                 self.capture.wait(_IDLE_WAIT_S, self.reader.position)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from phasecast.records.models import (
 )
 from phasecast.services.model_swap import ModelSwap, SwapOutcome
 from phasecast.services.rescoring import ReadRows, Rescorer
+from phasecast.services.swap_latency import SwapLatency
 from phasecast.services.training_labels import checked_labels
 from phasecast.services.training_process import TrainingProcess
 from phasecast.xrd.classifier import Classifier
@@ -123,6 +124,7 @@ class ModelDesk:
         self._stage = stage
         self._swap = ModelSwap(stage, profile)
         self._rescorer = Rescorer(stage=stage, open_scans=open_scans, read_rows=read_rows)
+        self._latency = SwapLatency()
         self._in_use = Path(began_with or profile.default_bundle or "").name
         self._place: str = began_with or profile.default_bundle or ""
         self._origin = (self._in_use, self._place)
@@ -144,6 +146,7 @@ class ModelDesk:
             "in_use": self._in_use,
             "training": self._training.describe() if self._training is not None else None,
             "rescoring": self._rescorer.describe(),
+            "swap_latency": self._latency.describe(),
         }
 
     def serve(self, request_id: RequestId, request: Request) -> Answer | None:
@@ -162,13 +165,15 @@ class ModelDesk:
                 return answer("training_cancelled")
         return None
 
-    def step(self, *, busy: bool, frames: bool) -> None:
-        """Do what is due between two turns of the loop; `busy`: frames wait; `frames`: some came in this turn."""
+    def step(self, *, busy: bool, frames: bool, latencies_s: Sequence[float] = ()) -> None:
+        """Do what is due between two turns; `busy`: frames wait; `frames`, `latencies_s`: what the last one had."""
+        if self._swap.is_loading or self._rescorer.is_busy:
+            self._latency.add(latencies_s)
         self._follow_training()
         outcome = self._swap.step()
         if outcome is not None:
             self._take_outcome(outcome)
-        self._rescorer.step(busy=busy, frames=frames)
+        self._rescorer.step(busy=busy, frames=frames, loading=self._swap.is_loading)
 
     def close(self) -> None:
         """End threads and training; idempotent."""

@@ -61,6 +61,11 @@ class ModelSwap:
         """Ask for a bundle, by its folder or the name of a shipped one; wishes are met one after the other."""
         self._loading.append((token, self._pool.submit(self._load, bundle)))
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether a wish is still to be met."""
+        return bool(self._loading)
+
     def step(self) -> SwapOutcome | None:
         """Put the next model that is ready in its place, between two turns of the loop; None if none is."""
         if not self._loading or not self._loading[0][1].done():

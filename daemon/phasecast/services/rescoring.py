@@ -109,7 +109,7 @@ class Rescorer:
         self._looked_s = float("-inf")
         self._waiting.clear()
 
-    def step(self, *, busy: bool, frames: bool = False) -> None:
+    def step(self, *, busy: bool, frames: bool = False, loading: bool = False) -> None:
         """Take over what is there and go on, between two turns of the loop.
 
         Parameters
@@ -118,6 +118,8 @@ class Rescorer:
             Whether frames wait: then little is taken over, and nothing new is begun.
         frames
             Whether frames came in this turn: then little is taken over.
+        loading
+            Whether another model is about to come into use: then no scan is closed before it was asked.
         """
         classifier = self._stage.classifier
         if classifier is None:
@@ -134,7 +136,7 @@ class Rescorer:
             self._begin(classifier)
         held = {*self._waiting, *(piece.uid for piece in self._flying)}
         for uid, scan in self._open_scans().items():
-            scan.is_held = uid in held
+            scan.is_held = loading or uid in held
 
     def close(self) -> None:
         """End the threads; what they had begun is left; idempotent."""

@@ -80,9 +80,7 @@ def plan_of(effort: Effort, seed: int) -> FineTunePlan:
     """Return the plan of an effort: ``quick`` shows in seconds whether anything comes of the labels."""
     if effort == "full":
         return FineTunePlan(seed=seed)
-    return FineTunePlan(
-        seed=seed, replay=400, repeats=6, epochs=2, calibration_replay=500, measured_replay=500, maps=12
-    )
+    return FineTunePlan(seed=seed, replay=400, repeats=6, epochs=2, calibration_replay=500, measured_replay=500)
 
 
 def run_training(options: TrainOptions, *, say: Say) -> int:

@@ -92,7 +92,7 @@ def run_beamline(options: BeamlineOptions) -> Summary:
         wire = _open_wire(options)
         stack.callback(wire.close)
         _announce(options, transport, wire)
-        _wait_for(options.start_when, options.start_timeout_s, wire)
+        _wait_for(options.start_when, options.start_timeout_s, wire, "start signal")
         return _scan(options, renderer, transport, wire)
 
 
@@ -150,7 +150,7 @@ def _scan(options: BeamlineOptions, renderer: FrameRenderer, transport: FrameTra
             conditions.begin(scan)
             detector.begin_scan(scan.faults, frames=scan.shape[0] * scan.shape[1])
             for dies in _starts(scan.faults):
-                plan = _plan_of(scan, options, conditions, detector, [i0, i1, transmission], y, x, dies, metadata)
+                plan = _plan_of(scan, options, conditions, detector, [i0, i1, transmission], y, x, wire, dies, metadata)
                 silent = scan.faults.no_stop or dies is not None
                 ahead = lambda: conditions.ahead_s  # noqa: E731
                 uids.append(run_plan(plan, wire, pause_s=scan.faults.pause_s, send_stop=not silent, ahead_s=ahead))
@@ -187,6 +187,7 @@ def _plan_of(
     monitors: Sequence[Any],
     y: Axis,
     x: Axis,
+    wire: Wire,
     dies_at: int | None,
     metadata: Mapping[str, Any],
 ) -> Plan:
@@ -198,6 +199,8 @@ def _plan_of(
     def before_point(point: int) -> None:
         if point == scan.faults.beam_lost_at:
             conditions.beam_returns(scan.faults)
+        if point == rows * cols - 1:
+            _wait_for(options.end_when, options.start_timeout_s, wire, "signal for the last point")
 
     return rust_map(
         detector,
@@ -232,7 +235,7 @@ def _announce(options: BeamlineOptions, transport: FrameTransport, wire: Wire) -
     draft.replace(options.announce)
 
 
-def _wait_for(path: Path | None, timeout_s: float, wire: Wire) -> None:
+def _wait_for(path: Path | None, timeout_s: float, wire: Wire, what: str) -> None:
     """Wait until a path exists, sending probes so that consumers see that they are subscribed."""
     if path is None:
         return
@@ -240,7 +243,9 @@ def _wait_for(path: Path | None, timeout_s: float, wire: Wire) -> None:
     while not path.exists():
         if time.monotonic() > deadline:
             raise SimulationError(
-                f"start signal did not come within {timeout_s:g} s", where=str(path), remedy="is the daemon running?"
+                f"{what} did not come within {timeout_s:g} s",
+                where=str(path),
+                remedy="is the daemon running?",
             )
         wire.flush()
         time.sleep(0.02)

@@ -51,8 +51,10 @@ class BeamlineOptions:
         File to write the addresses to once every socket is open.
     start_when
         Path whose existence starts the scan.
+    end_when
+        Path whose existence lets the last point of each scan be measured.
     start_timeout_s
-        How long to wait for it, and for a consumer of the frames.
+        How long to wait for either, and for a consumer of the frames.
     sample_name
         Name in the start document.
     map_name
@@ -87,6 +89,7 @@ class BeamlineOptions:
     truth: Path | None = None
     announce: Path | None = None
     start_when: Path | None = None
+    end_when: Path | None = None
     start_timeout_s: float = 60.0
     sample_name: str = "simulated rust cross-section"
     map_name: str = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from phasecast_models.xrd.axis import CLASSES, PatternAxis
@@ -145,6 +146,17 @@ def add_study(folder: Path, study: Mapping[str, object]) -> None:
     path = folder / CARD_FILE
     card = tomllib.loads(path.read_text(encoding="utf-8"))
     path.write_text(tomli_w.dumps({**card, "study": dict(study)}), encoding="utf-8")
+
+
+def write_twin(source: Path, folder: Path, *, version: str) -> None:
+    """Write a bundle that says what another one says, to the bit, and is told apart by its version and hash."""
+    card = tomllib.loads((source / CARD_FILE).read_text(encoding="utf-8"))
+    tensors = load_tensors((source / WEIGHTS_FILE).read_bytes())
+    weights = save_tensors(tensors, metadata={"twin_of": str(card["sha256"]), "version": version})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS_FILE).write_bytes(weights)
+    twin = {**card, "version": version, "sha256": hashlib.sha256(weights).hexdigest()}
+    (folder / CARD_FILE).write_text(tomli_w.dumps(twin), encoding="utf-8")
 
 
 def reference_lines(

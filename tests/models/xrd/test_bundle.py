@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from phasecast_models.xrd.axis import BL16XU_AXIS, CLASSES, AxisMismatchError
 from phasecast_models.xrd.bundle import Bundle, BundleError, load_bundle, shipped_bundles
-from phasecast_models.xrd.bundle_card import ValidRange, reference_lines, write_bundle
+from phasecast_models.xrd.bundle_card import ValidRange, reference_lines, write_bundle, write_twin
 from phasecast_models.xrd.calibration import Calibration, f1_scores
 from phasecast_models.xrd.drift import fit_drift
 from phasecast_models.xrd.features import PatternError, features, prepare
@@ -244,6 +244,17 @@ def test_a_bundle_of_another_size_comes_back_as_it_was_written(tmp_path: Path) -
     card.write_text(card.read_text().replace("tth_max_deg = 40.0", "tth_max_deg = 39.0", 2).replace("39.0", "40.0", 1))
     with pytest.raises(BundleError, match="valid states 10-39 deg"):
         load_bundle(tmp_path)
+
+
+def test_a_twin_says_the_same_and_is_told_apart(bundle: Bundle, tmp_path: Path) -> None:
+    shipped = Path(str(resources.files("phasecast_models.xrd").joinpath("bundles", bundle.name)))
+    write_twin(shipped, tmp_path / "twin", version="bench")
+    twin = load_bundle(tmp_path / "twin")
+    assert (twin.name, twin.version) == (bundle.name, "bench")
+    assert twin.sha256 != bundle.sha256
+    counts = np.random.default_rng(5).poisson(50, (3, bundle.axis.bins))
+    for said, known in zip(*(one.judge(counts, bundle.axis.tth_deg) for one in (twin, bundle)), strict=True):
+        assert said.tobytes() == known.tobytes()
 
 
 @pytest.mark.parametrize("name", CLASSES[:6])
