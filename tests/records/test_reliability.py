@@ -38,7 +38,7 @@ def test_a_taught_model_shows_before_and_after_and_not_the_study_of_its_base():
     assert (labels.on, labels.patterns, labels.has_diagram) == ("labels", 8, True)
     assert [(curve.when, curve.ece) for curve in labels.curves] == [("before", 0.06), ("after", 0.03)]
     assert labels.curves[1].low == (0.0, 0.1)
-    assert labels.error_text(labels.curves[0]) == "0.06", "eight labels do not bear four digits"
+    assert labels.error_text(labels.curves[0]) == "0.060", "eight labels do not bear four digits"
     assert (simulation.on, simulation.patterns, simulation.has_diagram) == ("simulation", 4000, False)
 
 

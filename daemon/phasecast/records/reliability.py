@@ -68,7 +68,7 @@ class Reliability:
 
     def error_text(self, curve: ReliabilityCurve) -> str:
         """Return the calibration error with as many digits as the ground it was measured on bears."""
-        return "–" if math.isnan(curve.ece) else f"{curve.ece:.{2 if self.on == 'labels' else 4}f}"
+        return "–" if math.isnan(curve.ece) else f"{curve.ece:.{3 if self.on == 'labels' else 4}f}"
 
 
 def reliabilities(card: Mapping[str, Any]) -> tuple[Reliability, ...]:
