@@ -141,6 +141,7 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
             assert [owner for _, owner in numbers_of_models(result)] == ["", "Sato group"]
             assert result.models[1].stamp.sha256 == model.sha256
             relearned = result.confidences.to_numpy()[result.done]
+            its_drift = result.column("drift").to_numpy()[result.done]
 
         back = time_of.ask(ActivateModel(model="bl16xu-rust", who="B. Mori"))
         assert back.ok, back.detail
@@ -151,6 +152,9 @@ def test_a_model_learns_from_labels_of_the_running_scan_and_the_map_is_scored_an
             assert set(result.model_of_points[result.done].tolist()) == {0}
             before = result.confidences.to_numpy()[: len(relearned)]
             assert np.abs(before - relearned[: len(before)]).max() > 1e-4, "the two models differ"
+            drift = result.column("drift").to_numpy()[: len(its_drift)]
+            assert np.isfinite(drift).all()
+            assert np.abs(drift - its_drift[: len(drift)]).max() > 1e-4, "and in what they find strange"
 
         # weights that are not those of the card are not taken
         weights = model.folder / "weights.safetensors"
