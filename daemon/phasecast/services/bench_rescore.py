@@ -23,8 +23,6 @@ from phasecast.services.derived_runs import DerivedRuns
 from phasecast.services.placing import fold_rules, stage_fields
 from phasecast.services.rescoring import Rescorer
 from phasecast.services.xrd_stage import build_stage
-from phasecast.simulate.frames import FrameRenderer
-from phasecast.simulate.sample import rust_sample
 from phasecast.xrd.classifier import Classifier
 from phasecast.xrd.device import use_one_thread
 from phasecast.xrd.stages import XrdStage
@@ -34,7 +32,8 @@ POINTS = 114_198
 LONGEST_S = 10.0
 """For `POINTS` on two cores."""
 _TURN_S = 0.02
-_DISTINCT = (16, 32)
+_DISTINCT = 512
+_COUNTS_A_PIXEL = 1.0
 _AT_ONCE = 512
 _TWIN_VERSION = "bench"
 _HERE = CapturePosition(segment="bench", offset=0)
@@ -60,9 +59,10 @@ class BenchRescoreOptions:
 
 
 def bench_rescore(options: BenchRescoreOptions) -> dict[str, Any]:
-    """Fill a map with 512 simulated patterns over and over, swap the model, and time until every point is its own.
+    """Fill a map with 512 measurements over and over, swap the model, and time until every point is its own.
 
-    The loop's part is done as the daemon does it, a turn every 20 ms, without frames. The new model is the old one
+    Frames are flat but for their noise: what is in a pattern costs nothing. The loop's part is done as the daemon does
+    it, a turn every 20 ms, without frames. The new model is the old one
     under another name, so it costs what the old one cost.
     """
     use_one_thread()
@@ -162,19 +162,18 @@ def _measured(runs: DerivedRuns, profile: Profile, stage: XrdStage, shape: tuple
 
 
 def _outcomes(stage: XrdStage) -> list[Reduced]:
-    rows, columns = _DISTINCT
-    renderer, rng = FrameRenderer(rust_sample(_DISTINCT, seed=3), counts=1e5, seed=3), np.random.default_rng(1)
+    rng, shape = np.random.default_rng(1), stage.integrator.geometry.shape
     frames = [
         Frame(
             frame_id=FrameId(f"1/{index}"),
             series="1",
             number=index,
-            image=rng.poisson(renderer.mean(*divmod(index, columns))).astype(np.int32),
+            image=rng.poisson(_COUNTS_A_PIXEL, shape).astype(np.int32),
             keys=(),
             received_s=0.0,
             reference=FrameReference(store="capture", path="bench", offset=index, number=index),
         )
-        for index in range(rows * columns)
+        for index in range(_DISTINCT)
     ]
     return [outcome for outcome in stage.process(frames) if isinstance(outcome, Reduced)]
 

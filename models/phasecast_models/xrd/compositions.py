@@ -21,14 +21,15 @@ Kinds = NDArray[np.str_]
 PLACES = {
     "rust": 0.33,
     "metal": 0.18,
-    "resin": 0.09,
-    "bare_iron": 0.07,
-    "amorphous_rust": 0.05,
+    "resin": 0.11,
+    "bare_iron": 0.13,
+    "amorphous_rust": 0.06,
     "foreign": 0.24,
     "empty": 0.04,
 }
 """Kinds of place in a rust cross-section, and how often each is drawn. ``bare_iron`` is metal none of whose grains
-reflects, ``amorphous_rust`` fluoresces as it does, ``empty`` is a crack or a beam that is gone."""
+reflects, the normal case where one grain fills the beam; ``amorphous_rust`` fluoresces as it does, ``empty`` is a crack
+or a beam that is gone."""
 
 THICKNESS_UM = (5.0, 20.0)
 """Thinnest and thickest section."""

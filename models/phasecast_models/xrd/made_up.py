@@ -43,11 +43,12 @@ _COORDINATES = (0.0, 0.0, 0.5, 0.25, 0.125, 0.75, 1 / 3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineSet:
-    """Lines of one phase, strongest = 1, in any order."""
+    """Lines of one phase, strongest = 1, in any order; ``strength`` as in `PowderLines`, 0 of what does not exist."""
 
     tth_deg: Floats
     intensity: Floats
     multiplicity: Floats
+    strength: float = 0.0
 
 
 def structure_lines(structure: Structure, axis: PatternAxis, *, reach_deg: float = MARGIN_DEG) -> LineSet:
@@ -59,6 +60,7 @@ def structure_lines(structure: Structure, axis: PatternAxis, *, reach_deg: float
         tth_deg=lines.tth_deg[keep],
         intensity=lines.intensity[keep] / 100,
         multiplicity=lines.multiplicity[keep].astype(np.float64),
+        strength=lines.strength,
     )
 
 

@@ -117,7 +117,8 @@ def _simulate_chunk(
         profiles *= passed[pattern].astype(np.float32)
     else:
         passed = np.ones((n, axis.bins))
-    profiles *= places.weight[pattern, slot][:, None].astype(np.float32)
+    shown = places.weight[pattern, slot] * line_library(task).strength[phase]
+    profiles *= shown[:, None].astype(np.float32)
     smooth = smooth_backgrounds(background_mix(places, rng), axis, rng)
     halo, rust = (part * passed.astype(np.float32) for part in (smooth.halo, smooth.ferrihydrite))
     ground = halo + rust + smooth.fluorescence + smooth.rest

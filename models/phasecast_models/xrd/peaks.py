@@ -32,7 +32,8 @@ class LineLibrary:
 
     ``columns`` (phases,) is the class each counts for, -1 for none; ``foreign`` is true where that is no class of its
     own. The phases that do not exist come last, ``real`` is the number of those that do. ``attenuation_per_um`` is
-    how strongly each absorbs; ``grains``, ``size_nm`` and ``cell_spread`` are as in ``TaskClass``.
+    how strongly each absorbs, ``strength`` how strongly its strongest line scatters, a class of the task having 1 on
+    average (geometric); ``grains``, ``size_nm`` and ``cell_spread`` are as in ``TaskClass``.
     """
 
     names: tuple[str, ...]
@@ -44,6 +45,7 @@ class LineLibrary:
     size_nm: NDArray[np.float64]
     cell_spread: NDArray[np.float64]
     attenuation_per_um: NDArray[np.float64]
+    strength: NDArray[np.float64]
     start: NDArray[np.int64]
     tth_deg: NDArray[np.float64]
     intensity: NDArray[np.float64]
@@ -85,6 +87,11 @@ def line_library(task: Task) -> LineLibrary:
     # From quartz to pyrite.
     light, heavy = np.log(0.003), np.log(0.08)
     made_up = np.exp(rng.uniform(light, heavy, len(names) - real)) * (10 / task.axis.energy_kev) ** 3
+    strength = np.array([table.strength for table in tables[:real]])
+    typical = np.exp(np.log(strength[[owner is not _FOREIGN for owner in owners[:real]]]).mean())
+    # From gypsum, akaganeite and graphite to amakinite and wustite.
+    weak, strong = np.log(0.15), np.log(1.3)
+    imagined = np.exp(rng.uniform(weak, strong, len(names) - real))
     return LineLibrary(
         names=tuple(names),
         real=real,
@@ -95,6 +102,7 @@ def line_library(task: Task) -> LineLibrary:
         size_nm=np.array([owner.size_nm for owner in owners]),
         cell_spread=np.array([owner.cell_spread for owner in owners]),
         attenuation_per_um=np.concatenate([attenuation, made_up]),
+        strength=np.concatenate([strength / typical, imagined]),
         start=np.cumsum([0, *(len(table.tth_deg) for table in tables)]),
         tth_deg=np.concatenate([table.tth_deg for table in tables]),
         intensity=np.concatenate([table.intensity for table in tables]),
@@ -206,9 +214,9 @@ def _heights(
 ) -> NDArray[np.float64]:
     """Line strengths after texture and after the luck of few grains (Poisson number in the beam)."""
     entries = len(phase)
-    grains = library.grains[phase] * rng.lognormal(0, 0.7, entries)
-    # A third of all phases are fine powders: rust, fillings and every reference measurement.
-    grains = np.where(rng.random(entries) < 0.33, grains * rng.lognormal(5, 1.5, entries), grains)
+    grains = library.grains[phase] * rng.lognormal(0, 0.9, entries)
+    # A fifth of all phases are fine powders: rust, fillings and every reference measurement.
+    grains = np.where(rng.random(entries) < 0.2, grains * rng.lognormal(5, 1.5, entries), grains)
     expected = grains[entry] * library.multiplicity[line] / 8 * task.coverage.fraction(library.tth_deg[line]) / 0.1
     met = rng.poisson(np.minimum(expected, 1e6)) / np.minimum(expected, 1e6)
     texture = rng.lognormal(0, 1, len(line)) ** rng.uniform(0.1, 0.8, entries)[entry]

@@ -62,7 +62,9 @@ class PowderLines:
     """Powder lines in ascending angle; all arrays have one entry per line family.
 
     ``intensity`` is F^2 times multiplicity over sin^2(theta) cos(theta), strongest line in the window = 100:
-    what an azimuthal average over whole rings gives after solid angle and polarisation are corrected.
+    what an azimuthal average over whole rings gives after solid angle and polarisation are corrected. ``strength`` is
+    that of the strongest line over the square of the cell's volume, electrons^2 per angstrom^6: what equal volumes of
+    two phases scatter compares as this does.
     """
 
     tth_deg: NDArray[np.float64]
@@ -70,6 +72,7 @@ class PowderLines:
     hkl: NDArray[np.int64]
     multiplicity: NDArray[np.int64]
     d_angstrom: NDArray[np.float64]
+    strength: float
 
     def __len__(self) -> int:
         return len(self.tth_deg)
@@ -157,6 +160,7 @@ def powder_lines(
         hkl=np.array([row[3] for row in rows], dtype=np.int64).reshape(-1, 3),
         multiplicity=np.array([row[2] for row in rows], dtype=np.int64),
         d_angstrom=d_angstrom,
+        strength=peak / small.cell.volume**2 if rows else 0.0,
     )
 
 

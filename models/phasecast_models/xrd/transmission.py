@@ -25,6 +25,11 @@ METAL_CLASSES = ("ferrite", "austenite", "cementite")
 
 _OXIDES = ("goethite", "magnetite")
 _POROSITIES = np.linspace(0, 0.5, 11)
+_RUST_ODDS = 0.75
+"""Of what is not metal. Rust whose lines are lost fluoresces as metal does; resin and air betray themselves."""
+_MIXED_ODDS = 0.1
+_METAL_PARTS = np.linspace(0.5, 0.9, 5)
+"""Metal often fills part of the beam only, and rust the rest."""
 
 _ERROR = 0.02
 """Relative standard error of a transmission, and so the error of its logarithm."""
@@ -43,9 +48,9 @@ def metal_share(
 ) -> NDArray[np.float64]:
     """Return the probability that a place without peaks is iron metal, given how much light passes it.
 
-    Even odds of bcc iron against FeOOH, Fe3O4 (both with 0 to 50 % of pores full of resin), resin and air, each
-    a quarter; the logarithm of the thickness is uniform within the range, transmission has an error of 2 %. Places of
-    metal and rust one behind the other are not among them: they come out as what they are nearest to.
+    Even odds of metal against the rest. Metal is bcc iron, one in ten times with rust in up to half of the beam; the
+    rest is rust three times in four, FeOOH or Fe3O4 (both with 0 to 50 % of pores full of resin), else resin or air.
+    Every thickness of the range is as likely, transmission has an error of 2 %.
 
     Parameters
     ----------
@@ -121,25 +126,29 @@ def _odds_times(confidence: ArrayLike, share: ArrayLike, metal: ArrayLike, power
 def _table(low_um: float, high_um: float, energy_kev: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return absorbances -ln T and the probability of metal at each."""
     absorbance = np.arange(-np.log(_WITHIN[1]), -np.log(_WITHIN[0]) + _STEP, _STEP)
-    metal = _log_likelihood(absorbance, [iron_attenuation_per_um(energy_kev)], low_um, high_um)
-    resin = resin_attenuation_per_um(energy_kev)
-    others = []
-    for name in _OXIDES:
-        dense = structure_attenuation_per_um(get_structure(name), energy_kev)
-        porous = [(1 - share) * dense + share * resin for share in _POROSITIES]
-        others.append(_log_likelihood(absorbance, porous, low_um, high_um))
-    others += [_log_likelihood(absorbance, [attenuation], low_um, high_um) for attenuation in (resin, 0.0)]
-    against = np.logaddexp.reduce(others, axis=0) - np.log(len(others))
+    iron, resin = iron_attenuation_per_um(energy_kev), resin_attenuation_per_um(energy_kev)
+    dense = np.array([structure_attenuation_per_um(get_structure(name), energy_kev) for name in _OXIDES])
+    rust = dense + np.multiply.outer(_POROSITIES, resin - dense)
+    beside = rust[:: len(rust) // 2]
+    mixed = beside + np.multiply.outer(_METAL_PARTS, iron - beside)
+
+    def weighed(*parts: tuple[float, ArrayLike]) -> NDArray[np.float64]:
+        each = [np.log(odds) + _log_likelihood(absorbance, np.ravel(per_um), low_um, high_um) for odds, per_um in parts]
+        return np.asarray(np.logaddexp.reduce(each, axis=0))
+
+    metal = weighed((1 - _MIXED_ODDS, iron), (_MIXED_ODDS, mixed))
+    light = (1 - _RUST_ODDS) / 2
+    against = weighed((_RUST_ODDS, rust), (light, resin), (light, 0.0))
     return absorbance, np.exp(-np.logaddexp(0, against - metal))
 
 
 def _log_likelihood(
-    absorbance: NDArray[np.float64], per_um: list[float], low_um: float, high_um: float
+    absorbance: NDArray[np.float64], per_um: NDArray[np.float64], low_um: float, high_um: float
 ) -> NDArray[np.float64]:
-    """Return the log likelihood of absorbances, averaged over coefficients and over the logarithm of the thickness."""
-    edges_um = np.geomspace(low_um, high_um, _CELLS + 1)
+    """Return the log likelihood of absorbances, averaged over coefficients and over the thickness."""
+    edges_um = np.linspace(low_um, high_um, _CELLS + 1)
     middle, width = (edges_um[1:] + edges_um[:-1]) / 2, np.diff(edges_um)
-    coefficients = np.asarray(per_um)[:, None]
+    coefficients = per_um[:, None]
     expected = (coefficients * middle).ravel()
     # Absorbance is spread evenly over its cell, with the variance of that added to the error's.
     variance = _ERROR**2 + (coefficients * width).ravel() ** 2 / 12

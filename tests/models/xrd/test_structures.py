@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import gemmi
 import numpy as np
 import pytest
 
@@ -86,6 +87,18 @@ def test_one_iron_line_and_its_closed_form() -> None:
     assert lines.d_angstrom[0] == pytest.approx(d110)
     assert lines.tth_deg[0] == pytest.approx(2 * np.degrees(np.arcsin(1.2398419843 / (2 * d110))))
     assert lines.multiplicity[0] == 12
+
+
+@pytest.mark.parametrize(("structure_id", "ratio"), [("halite", 4.4), ("magnetite", 4.9), ("hematite", 2.7)])
+def test_equal_weights_scatter_as_the_reference_intensity_ratios_say(structure_id: str, ratio: float) -> None:
+    # I/Ic of powder cards, quartz 3.4: strongest lines of equal weights where absorption is the same
+    strengths = {}
+    for name in (structure_id, "quartz"):
+        structure = get_structure(name)
+        volume = gemmi.UnitCell(*structure.cell).volume
+        weight = sum(gemmi.Element(atom).weight * count for atom, count in unit_cell_content(structure).items())
+        strengths[name] = powder_lines(structure, 8.048, 5.0, 90.0).strength * volume / weight
+    assert strengths[structure_id] / strengths["quartz"] == pytest.approx(ratio / 3.4, rel=0.3)
 
 
 def test_lines_move_with_the_energy() -> None:

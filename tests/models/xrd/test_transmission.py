@@ -22,6 +22,15 @@ def test_ten_micrometres_of_steel_are_metal_and_of_rust_are_not() -> None:
     assert share[1:].max() < 0.05
 
 
+def test_metal_that_fills_most_of_the_beam_is_metal() -> None:
+    rust = structure_attenuation_per_um(get_structure("goethite"), 10.0)
+    part = np.array([1.0, 0.8, 0.6, 0.2, 0.0])
+    transmission = np.exp(-10 * (part * iron_attenuation_per_um(10.0) + (1 - part) * rust))
+    share = metal_share(transmission, thickness_um=10.0)
+    assert share[:3].min() > 0.9
+    assert share[3:].max() < 0.1
+
+
 def test_what_was_not_measured_speaks_against_nothing() -> None:
     assert metal_share([np.nan, np.inf, 0.0, -0.1, 40.0]).tolist() == [0.5] * 5
     assert metal_share(0.63, thickness_um=10.0).shape == ()
