@@ -5,18 +5,8 @@ import math
 import pytest
 
 from phasecast.core.errors import PhasecastError, RequestError
-from phasecast.core.requests import (
-    MAX_LABEL_POINTS,
-    Acknowledge,
-    CloseScan,
-    DescribeSample,
-    LabelPoints,
-    Points,
-    Polygon,
-    SaveRegion,
-    SaveSurface,
-    Threshold,
-)
+from phasecast.core.region_requests import Points, Polygon, SaveRegion, SaveSurface, Threshold
+from phasecast.core.requests import MAX_LABEL_POINTS, Acknowledge, CloseScan, DescribeSample, LabelPoints
 
 LABEL = {"scan_raw_uid": "u", "result": "a.nxs", "points": (1,), "classes": ("goethite",), "who": "M. Mori"}
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from phasecast.core.errors import RequestError
-from phasecast.core.requests import BlindAnswer, BlindDraw, LabelPoints
+from phasecast.core.model_requests import BlindAnswer, BlindDraw
+from phasecast.core.requests import LabelPoints
 from phasecast.records.blind import BlindBook, blind_path, scores_of
 from phasecast.records.clerk import Clerk
 from phasecast.records.conflicts import ClaimBook

@@ -10,18 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phasecast.core.requests import (
-    Acknowledge,
-    CloseScan,
-    DescribeSample,
-    LabelPoints,
-    Points,
-    Polygon,
-    RemoveRegion,
-    SaveRegion,
-    SaveSurface,
-    UndoLabel,
-)
+from phasecast.core.region_requests import Points, Polygon, RemoveRegion, SaveRegion, SaveSurface
+from phasecast.core.requests import Acknowledge, CloseScan, DescribeSample, LabelPoints, UndoLabel
 from phasecast.core.words import words
 from phasecast.records.clerk import Clerk
 from phasecast.records.clerk_thread import ClerkThread

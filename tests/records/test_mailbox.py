@@ -10,20 +10,8 @@ from pathlib import Path
 import pytest
 
 from phasecast.core.errors import RecordsError
-from phasecast.core.requests import (
-    Acknowledge,
-    Answer,
-    CloseScan,
-    DescribeSample,
-    LabelPoints,
-    Points,
-    Polygon,
-    RemoveRegion,
-    SaveRegion,
-    SaveSurface,
-    Threshold,
-    UndoLabel,
-)
+from phasecast.core.region_requests import Points, Polygon, RemoveRegion, SaveRegion, SaveSurface, Threshold
+from phasecast.core.requests import Acknowledge, Answer, CloseScan, DescribeSample, LabelPoints, UndoLabel
 from phasecast.records.letter import parse_request
 from phasecast.records.mailbox import Mailbox, asked_s
 

@@ -8,7 +8,7 @@ import tomli_w
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import RecordsError, RequestError
-from phasecast.core.requests import ActivateModel, CancelTraining, Retrain
+from phasecast.core.model_requests import ActivateModel, CancelTraining, Retrain
 from phasecast.records.letter import parse_request, to_jsonable
 from phasecast.records.models import (
     ActiveModel,

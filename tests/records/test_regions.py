@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from phasecast.core.errors import RequestError
-from phasecast.core.requests import Points, Polygon, Threshold
+from phasecast.core.region_requests import Points, Polygon, Threshold
 from phasecast.records.journal import append
 from phasecast.records.regions import inside_polygon, read_regions, region_mask, regions_path
 

@@ -12,16 +12,9 @@ import pytest
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import (
-    BlindAnswer,
-    BlindDraw,
-    DescribeSample,
-    Points,
-    Polygon,
-    SaveRegion,
-    SaveSurface,
-    Threshold,
-)
+from phasecast.core.model_requests import BlindAnswer, BlindDraw
+from phasecast.core.region_requests import Points, Polygon, SaveRegion, SaveSurface, Threshold
+from phasecast.core.requests import DescribeSample
 from phasecast.core.words import words
 from phasecast.records.clerk import Clerk
 from phasecast.records.journal import append

@@ -8,7 +8,8 @@ import pytest
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import BundleMismatchError
-from phasecast.core.requests import ActivateModel, CancelTraining, LabelPoints, Retrain
+from phasecast.core.model_requests import ActivateModel, CancelTraining, Retrain
+from phasecast.core.requests import LabelPoints
 from phasecast.profiles import load_profile
 from phasecast.records.clerk import Clerk
 from phasecast.records.mailbox import Mailbox

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.requests import BlindAnswer, LabelPoints
+from phasecast.core.model_requests import BlindAnswer
+from phasecast.core.requests import LabelPoints
 from phasecast.core.words import words
 from phasecast.records.blind import BlindBook, blind_path
 from phasecast.records.clerk import Clerk

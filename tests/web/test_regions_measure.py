@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasecast.core.requests import Points, Polygon, Threshold
+from phasecast.core.region_requests import Points, Polygon, Threshold
 from phasecast.records.regions import Region
 from phasecast.records.surfaces import Surface as SavedSurface
 from phasecast.results.partition import STEEL, Surface

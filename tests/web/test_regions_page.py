@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.requests import Points, Polygon
+from phasecast.core.region_requests import Points, Polygon
 from phasecast.core.words import words
 from phasecast.records.regions import inside_polygon, read_regions
 from phasecast.records.surfaces import read_surface

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import RequestError
-from phasecast.core.requests import BlindAnswer, BlindDraw
+from phasecast.core.model_requests import BlindAnswer, BlindDraw
 from phasecast.records.book import Book, stamp
 from phasecast.records.journal import Entry
 from phasecast.records.labels import label_path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import RecordsError, RequestError
-from phasecast.core.requests import BlindAnswer, BlindDraw
+from phasecast.core.model_requests import BlindAnswer, BlindDraw
 from phasecast.records.blind import (
     BlindBook,
     BlindCheck,

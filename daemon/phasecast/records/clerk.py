@@ -11,22 +11,16 @@ from typing import assert_never
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError, RecordsError, RequestError
+from phasecast.core.model_requests import ActivateModel, BlindAnswer, BlindDraw, CancelTraining, Retrain
+from phasecast.core.region_requests import RemoveRegion, SaveRegion, SaveSurface
 from phasecast.core.requests import (
     Acknowledge,
-    ActivateModel,
     Answer,
-    BlindAnswer,
-    BlindDraw,
-    CancelTraining,
     CloseScan,
     DeclareScan,
     DescribeSample,
     LabelPoints,
-    RemoveRegion,
     Request,
-    Retrain,
-    SaveRegion,
-    SaveSurface,
     UndoLabel,
 )
 from phasecast.core.words import words

@@ -13,7 +13,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from phasecast.core.errors import RecordsError
-from phasecast.core.requests import Answer, Definition, Request
+from phasecast.core.region_requests import Definition
+from phasecast.core.requests import Answer, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

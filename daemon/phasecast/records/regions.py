@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import RequestError
-from phasecast.core.requests import Definition, Points, Polygon, Role, SaveRegion, Threshold
+from phasecast.core.region_requests import Definition, Points, Polygon, Role, SaveRegion, Threshold
 from phasecast.records.book import Book, stamp
 from phasecast.records.journal import Entry
 from phasecast.records.letter import to_jsonable

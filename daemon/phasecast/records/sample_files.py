@@ -18,7 +18,8 @@ from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import MAX_NAME, MAX_TEXT, DescribeSample
+from phasecast.core.request_rules import MAX_NAME, MAX_TEXT
+from phasecast.core.requests import DescribeSample
 from phasecast.core.words import LANGUAGES, words
 from phasecast.records.journal import append
 from phasecast.records.notes import add_notes

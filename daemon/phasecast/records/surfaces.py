@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.requests import SaveSurface
+from phasecast.core.region_requests import SaveSurface
 from phasecast.records.book import Book, stamp
 from phasecast.records.journal import Entry
 

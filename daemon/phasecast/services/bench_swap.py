@@ -7,7 +7,7 @@ from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import ActivateModel
+from phasecast.core.model_requests import ActivateModel
 from phasecast.records.mailbox import Mailbox, RequestId
 from phasecast.records.models import shelf_key
 from phasecast.results import open_result

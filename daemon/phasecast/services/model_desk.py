@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError, RecordsError
-from phasecast.core.requests import ActivateModel, Answer, CancelTraining, Request, Retrain
+from phasecast.core.model_requests import ActivateModel, CancelTraining, Retrain
+from phasecast.core.requests import Answer, Request
 from phasecast.core.scan import ScanUid
 from phasecast.pipeline.open_scan import OpenScan
 from phasecast.profiles import Profile

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from phasecast.core.data_directory import DataDirectory
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import Points
+from phasecast.core.region_requests import Points
 from phasecast.core.words import Language
 from phasecast.records.labels import read_labels
 from phasecast.records.notes import read_notes

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phasecast.core.data_directory import DataDirectory
-from phasecast.core.requests import Retrain
+from phasecast.core.model_requests import Retrain
 from phasecast.records.status import StatusFile, read_status
 
 logger = logging.getLogger(__name__)

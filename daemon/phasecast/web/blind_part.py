@@ -11,7 +11,7 @@ import panel as pn
 
 from phasecast.core.errors import PhasecastError
 from phasecast.core.ledger import PointState
-from phasecast.core.requests import BlindAnswer, BlindDraw
+from phasecast.core.model_requests import BlindAnswer, BlindDraw
 from phasecast.records.blind import BlindBook, BlindCheck
 from phasecast.web.asking import Asking
 from phasecast.web.blind_words import scores_html

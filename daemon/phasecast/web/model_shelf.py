@@ -9,7 +9,7 @@ from typing import Any
 import panel as pn
 
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import ActivateModel
+from phasecast.core.model_requests import ActivateModel
 from phasecast.core.result import split_neighbours
 from phasecast.core.words import Words
 from phasecast.records.models import (

@@ -9,7 +9,7 @@ from typing import Any
 import panel as pn
 
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import CancelTraining, Retrain
+from phasecast.core.model_requests import CancelTraining, Retrain
 from phasecast.records.status import read_status
 from phasecast.web.asking import Asking
 from phasecast.web.hub import Hub

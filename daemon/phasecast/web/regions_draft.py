@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from phasecast.core.errors import RequestError
-from phasecast.core.requests import Definition, Points, Polygon, Threshold
+from phasecast.core.region_requests import Definition, Points, Polygon, Threshold
 from phasecast.web.regions_line import Vertex
 from phasecast.web.regions_measure import Ground, Mask, mask_of
 

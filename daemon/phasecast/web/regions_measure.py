@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from phasecast.core.errors import RequestError
 from phasecast.core.ledger import PointState
-from phasecast.core.requests import TOTAL_INTENSITY_LAYER, UNSURE_LAYER, Definition, Points
+from phasecast.core.region_requests import Definition, Points
+from phasecast.core.requests import TOTAL_INTENSITY_LAYER, UNSURE_LAYER
 from phasecast.core.result import PhaseClass
 from phasecast.records.regions import Region, region_mask
 from phasecast.results.fractions import Fraction, area_fraction

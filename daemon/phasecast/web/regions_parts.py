@@ -9,7 +9,7 @@ import panel as pn
 from numpy.typing import NDArray
 
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import Points, SaveRegion, SaveSurface
+from phasecast.core.region_requests import Points, SaveRegion, SaveSurface
 from phasecast.records.surfaces import SurfaceBook, surfaces_path
 from phasecast.results.partition import STEEL, UNKNOWN
 from phasecast.web.asking import Asking

@@ -5,7 +5,7 @@ import html
 import numpy as np
 from numpy.typing import NDArray
 
-from phasecast.core.requests import Role
+from phasecast.core.region_requests import Role
 from phasecast.core.words import Words
 from phasecast.results.partition import PARTS
 from phasecast.web.regions_measure import Ground, Mask, proposed_parts

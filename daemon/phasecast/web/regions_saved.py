@@ -10,7 +10,7 @@ import numpy as np
 import panel as pn
 
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import RemoveRegion
+from phasecast.core.region_requests import RemoveRegion
 from phasecast.records.regions import Region, RegionBook, regions_path
 from phasecast.web.asking import Asking
 from phasecast.web.chosen import show_points

@@ -8,7 +8,7 @@ import panel as pn
 from numpy.typing import NDArray
 
 from phasecast.core.errors import PhasecastError
-from phasecast.core.requests import SaveRegion
+from phasecast.core.region_requests import SaveRegion
 from phasecast.web.asking import Asking
 from phasecast.web.hub import Hub
 from phasecast.web.layers import COMPOSITE, TOTAL, LayerKey

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phasecast.core.requests import Points, Polygon
+from phasecast.core.region_requests import Points, Polygon
 from phasecast.core.words import Words
 from phasecast.records.regions import Region
 from phasecast.results.fractions import Fraction
