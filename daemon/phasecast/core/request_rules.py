@@ -11,7 +11,7 @@ MAX_VERTICES = 20_000
 
 
 def check_name(text: str, what: str, *, empty: bool = False) -> None:
-    """Raise `RequestError` unless a name is a printable line of at most `MAX_NAME` characters; ``empty`` allows none."""
+    """Raise `RequestError` unless a name is one line of at most `MAX_NAME` characters; ``empty`` allows none."""
     if not text and empty:
         return
     if not text.strip() or len(text) > MAX_NAME or not text.isprintable():
