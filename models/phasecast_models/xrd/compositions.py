@@ -21,10 +21,10 @@ Kinds = NDArray[np.str_]
 PLACES = {
     "rust": 0.33,
     "metal": 0.18,
-    "resin": 0.11,
-    "bare_iron": 0.13,
+    "resin": 0.13,
+    "bare_iron": 0.17,
     "amorphous_rust": 0.06,
-    "foreign": 0.24,
+    "foreign": 0.22,
     "empty": 0.04,
 }
 """Kinds of place in a rust cross-section, and how often each is drawn. ``bare_iron`` is metal none of whose grains

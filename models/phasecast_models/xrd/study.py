@@ -40,17 +40,17 @@ class StudyPlan:
     """How much is done.
 
     ``seeds`` models are trained for the table, ``held_out_seeds`` (for ``held_out_epochs``, which saves four minutes)
-    without the phases that judge the unknown, and each
-    learning curve is drawn ``curve_seeds`` times over ``label_counts``, from the first of them. ``shipped_seed`` is the
-    one that ships: of five that the hidden domain cannot tell apart, that with the fewest confident errors on measured
-    powder patterns (docs/model-card-bl16xu-rust.md).
+    without the phases that judge the unknown, and each learning curve is drawn ``curve_seeds`` times over
+    ``label_counts``, from the first of them. ``shipped_seed`` is the one that ships: of five that the hidden domain
+    hardly tells apart, that with the fewest confident errors on measured powder patterns which no hump deceives
+    (docs/model-card-bl16xu-rust.md).
     """
 
     seeds: int = 5
     held_out_seeds: int = 2
     curve_seeds: int = 3
     label_counts: tuple[int, ...] = (0, 20, 81, 200, 500, 1000)
-    shipped_seed: int = 2
+    shipped_seed: int = 5
     hidden_count: int = HIDDEN_COUNT
     training: TrainingPlan = field(default_factory=TrainingPlan)
     held_out_epochs: int = 16

@@ -47,7 +47,7 @@ class TrainingPlan:
     """
 
     seed: int = 1
-    epochs: int = 24
+    epochs: int = 28
     patterns_per_epoch: int = 40_000
     draws: int = 1
     held_out: int = 20_000
