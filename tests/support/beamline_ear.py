@@ -21,7 +21,7 @@ def hearing(
     probes.
     """
     kinds = {"frames": zmq.PULL, "documents": zmq.SUB}
-    sources: Sockets = {wire: context.socket(kinds[wire]) for wire in addresses}
+    sources: Sockets = {wire: context.socket(kind) for wire, kind in kinds.items() if wire in addresses}
     sources["documents"].setsockopt(zmq.SUBSCRIBE, b"")
     for wire, socket in sources.items():
         socket.connect("tcp://" + addresses[wire].partition("://")[2].partition("?")[0])
