@@ -17,7 +17,7 @@ from phasecast_models.xrd.calibration import Calibration, fit_calibration
 from phasecast_models.xrd.drift import Drift, fit_drift
 from phasecast_models.xrd.examples import Examples, LabelError
 from phasecast_models.xrd.features import features, prepare
-from phasecast_models.xrd.inference import in_blocks
+from phasecast_models.xrd.inference import ask, in_blocks
 from phasecast_models.xrd.network import PatternNetwork
 from phasecast_models.xrd.patterns import SimulatedPatterns, simulate_patterns
 from phasecast_models.xrd.task import BL16XU_TASK, Task
@@ -134,8 +134,15 @@ def tune(
 
 
 def tuned_confidences(base: Bundle, tuned: Tuned, examples: Examples) -> Floats:
-    """Return the confidences of a fine-tuned network in memory, (n, classes)."""
-    return tuned.confidences(example_inputs(examples, base.axis), base.block)
+    """Return the confidences of a fine-tuned network in memory, (n, classes), as its bundle would give them.
+
+    Patterns of too few counts get the confidences of an empty place, and so do those without any.
+    """
+
+    def logits(inputs: Floats) -> Floats:
+        return network_logits(tuned.network, inputs, base.block)
+
+    return tuned.calibration.confidences(ask(logits, examples.intensity, examples.sigma, base.axis).values)
 
 
 def tuned_drift(
