@@ -22,6 +22,8 @@ NAMED = {
     "GYPSUM": "gypsum",
     "HALITE": "halite",
 }
+# Quartz is in these powders: its lines at 20.9 and 26.7 deg stand 5 to 190 sigma above their surroundings.
+WITH_QUARTZ = ("MAGNETITE", "HEMATITE_FINE", "SIDERITE")
 FOREIGN = ("PYRRHOTITE", "JAROSITE", "CORUNDUM", "ILMENITE", "BRUCITE")
 
 
@@ -45,7 +47,8 @@ def test_the_same_command_makes_a_model_for_a_powder_diffractometer(tmp_path, me
             print(f"{name:<26}" + "  ".join(f"{phase} {value:.2f}" for phase, value in best))  # noqa: T201
     for name, phase in NAMED.items():
         assert said[name][phase] > 0.8, name
-        wrong = {key: value for key, value in said[name].items() if key not in (phase, "other")}
+        there = {phase, "other"} | ({"quartz"} if name in WITH_QUARTZ else set())
+        wrong = {key: value for key, value in said[name].items() if key not in there}
         assert max(wrong.values()) < 0.8, name
     for name in FOREIGN:
         assert said[name]["other"] > 0.5, name
