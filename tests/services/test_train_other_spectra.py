@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from phasecast_models.xrd.bundle import load_bundle
-from phasecast_models.xrd.measured import load_pattern, rebin
+from phasecast_models.xrd.measured import rebin
+from support.rockjock import rockjock_patterns
 
 NAMED = {
     "MAGNETITE": "magnetite",
@@ -35,16 +36,12 @@ def test_the_same_command_makes_a_model_for_a_powder_diffractometer(tmp_path, me
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     bundle = load_bundle(output)
-    path = measured_data / "xrd_patterns" / "rockjock_Fe_and_others_CuKa.csv"
-    names = path.read_text(encoding="utf-8").partition("\n")[0].split(",")
     said = {}
-    for column, name in enumerate(names):
-        if column and not name.startswith("BACK_"):
-            counts = rebin(*load_pattern(path, column=column), bundle.axis)
-            confidences = bundle.confidences(counts, bundle.axis.tth_deg)[0]
-            said[name] = dict(zip(bundle.classes, map(float, confidences), strict=True))
-            best = sorted(said[name].items(), key=lambda item: -item[1])[:3]
-            print(f"{name:<26}" + "  ".join(f"{phase} {value:.2f}" for phase, value in best))  # noqa: T201
+    for name, (tth_deg, counts) in rockjock_patterns(measured_data).items():
+        confidences = bundle.confidences(rebin(tth_deg, counts, bundle.axis), bundle.axis.tth_deg)[0]
+        said[name] = dict(zip(bundle.classes, map(float, confidences), strict=True))
+        best = sorted(said[name].items(), key=lambda item: -item[1])[:3]
+        print(f"{name:<26}" + "  ".join(f"{phase} {value:.2f}" for phase, value in best))  # noqa: T201
     for name, phase in NAMED.items():
         assert said[name][phase] > 0.8, name
         there = {phase, "other"} | ({"quartz"} if name in WITH_QUARTZ else set())

@@ -54,8 +54,8 @@ class Answers:
     """What was computed of n patterns, and of which it means something.
 
     ``usable`` is false where a pattern has no count at all or an infinite intensity; ``lit`` is false where it has
-    fewer than `FEWEST_COUNTS` or `FEWEST_EFFECTIVE_COUNTS`, which
-    was computed as if it had none. Both have shape (n,), ``values`` (n, ...).
+    fewer than `FEWEST_COUNTS` or `FEWEST_EFFECTIVE_COUNTS`, which was computed as if it had none. Both have shape (n,),
+    ``values`` (n, ...).
     """
 
     values: Floats

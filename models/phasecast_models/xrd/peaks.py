@@ -88,7 +88,8 @@ def line_library(task: Task) -> LineLibrary:
     light, heavy = np.log(0.003), np.log(0.08)
     made_up = np.exp(rng.uniform(light, heavy, len(names) - real)) * (10 / task.axis.energy_kev) ** 3
     strength = np.array([table.strength for table in tables[:real]])
-    typical = np.exp(np.log(strength[[owner is not _FOREIGN for owner in owners[:real]]]).mean())
+    of_classes = strength[[owner is not _FOREIGN for owner in owners[:real]]]
+    typical = np.exp(np.log(of_classes).mean()) if len(of_classes) else 1.0
     # From gypsum, akaganeite and graphite to amakinite and wustite.
     weak, strong = np.log(0.15), np.log(1.3)
     imagined = np.exp(rng.uniform(weak, strong, len(names) - real))

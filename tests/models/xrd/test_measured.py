@@ -14,8 +14,8 @@ from phasecast_models.xrd.measured import (
     load_pattern,
     rebin,
 )
+from support.rockjock import rockjock_patterns
 
-ROCKJOCK = "rockjock_Fe_and_others_CuKa.csv"
 NIST = "E211110-AAC-001_{}-000_exported.csv"
 SOLID = CLASSES[:6]
 # What must come out on top among the oxide and iron classes.
@@ -81,14 +81,7 @@ def said(measured_data: Path) -> dict[str, dict[str, float]]:
     """Confidence per real pattern and class; the whole table is printed."""
     bundle = load_bundle("bl16xu-rust")
     folder = measured_data / "xrd_patterns"
-    with (folder / ROCKJOCK).open() as file:
-        names = file.readline().strip().split(",")
-    # The BACK_ columns are mathematical backgrounds, one of them negative.
-    patterns = {
-        name: load_pattern(folder / ROCKJOCK, column=column)
-        for column, name in enumerate(names)
-        if column and not name.startswith("BACK_")
-    }
+    patterns = rockjock_patterns(measured_data)
     for number in ("005", "008", "012", "014"):
         patterns[f"NIST {number}"] = load_pattern(folder / NIST.format(number))
     rows = [
