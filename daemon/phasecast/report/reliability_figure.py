@@ -1,6 +1,7 @@
 """The reliability diagram of a model as a figure for documents."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from phasecast.report.map_figures import MM
 
 _ROOM = 0.35
 _SIDE_MM = 85
+_TITLE_LETTERS = 48
 _COLOURS = {"before": "#98A2B3", "after": "#1849A9", "stated": "#1849A9"}
 _GRID = "#EAECF0"
 _INK = "#344054"
@@ -70,7 +72,7 @@ def _draw(axes: Axes, one: Reliability, say: Words) -> None:
     axes.set_xlabel(writable(say("model.reliability_said")), fontsize=8)
     axes.set_ylabel(writable(say("model.reliability_true")), fontsize=8)
     on = say(f"model.reliability_on_{one.on}", patterns=f"{one.patterns:,}" if one.patterns else "–")
-    axes.set_title(writable(on), fontsize=7, loc="left")
+    axes.set_title(textwrap.fill(writable(on), _TITLE_LETTERS), fontsize=7, loc="left")
     axes.legend(loc="upper left", fontsize=7, frameon=False)
 
 
